@@ -12,7 +12,7 @@ from vitctl.errors import UsageError
 from vitctl.hardware import accelerators
 from vitctl.hardware.gpus import gpu_named
 from vitctl.hardware.tpus import TPUS
-from vitctl.plan.topology import parse
+from vitctl.plan.topology import gpus, parse
 
 # Topology, cores and chips of https://docs.cloud.google.com/tpu/docs/v5p (single slices).
 V5P = """
@@ -57,6 +57,7 @@ def test_the_number_in_a_name_of_v5e_and_v6e_counts_chips(shape, chips):
         ("ct6e-standard-4t", "v6e:2x2", 4),
         ("tpu7x-standard-4t", "tpu7x:2x2x1", 8),
         ("v4-2x2x4", "v4:2x2x4", 16),
+        ("tpu-v5p-slice:2x2x4", "v5p:2x2x4", 16),
     ],
 )
 def test_names_are_slices(name, topology, devices):
@@ -109,6 +110,25 @@ def test_what_is_not_sold_names_the_nearest(name, hint):
         ("RTX4090", "RTX4090", 1),
         ("p5.48xlarge", "H100", 8),
         ("Standard_ND96isr_H100_v5", "H100", 8),
+        ("NC48ads_A100_v4", "A100 80GB", 2),
+        ("a2-highgpu-1g", "A100 40GB", 1),
+        ("g2-standard-4", "L4", 1),
+        ("g2-standard-24", "L4", 2),
+        ("p4d", "A100 40GB", 8),
+        ("p4d.24xl", "A100 40GB", 8),
+        ("p5", "H100", 8),
+        ("p5.4xlarge", "H100", 1),
+        ("ml.p5en.48xlarge", "H200", 8),
+        ("g6.xlarge", "L4", 1),
+        ("g6e.12xlarge", "L40S", 4),
+        ("dgx-a100-320gb", "A100 40GB", 8),
+        ("NVIDIA DGX H100", "H100", 8),
+        ("DGX_B200", "B200", 8),
+        ("gpu:h100:8", "H100", 8),
+        ("gpu_8x_h100_sxm5", "H100_SXM5", 8),
+        ("BM.GPU.A100-v2.8", "A100 80GB", 8),
+        ("VM.GPU.A10.2", "A10", 2),
+        ("8 H100s", "H100", 8),
     ],
 )
 def test_gpus_are_recognised_and_can_be_planned_for(name, kind, count):
@@ -118,11 +138,34 @@ def test_gpus_are_recognised_and_can_be_planned_for(name, kind, count):
     assert parsed.hardware is gpu_named(kind)
 
 
-@pytest.mark.parametrize("name", ["v100:8", "mi300x", "t4", "gb200:4"])
+@pytest.mark.parametrize(
+    "name", ["v100:8", "mi300x", "t4", "gb200:4", "g5.xlarge", "p3dn.24xlarge", "a4x-highgpu-4g"]
+)
 def test_gpus_of_which_no_peak_is_known_are_planned_for_where_they_are(name):
     with pytest.raises(UsageError, match="no peak, bandwidth and memory are known") as raised:
         parse(name)
     assert "--topology local" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("dgx-a100", "a100-40gb:8 or a100-80gb:8"),
+        ("NVIDIA DGX A100", "a100-40gb:8 or a100-80gb:8"),
+        ("g6e", "g6e.48xlarge"),
+        ("g5.3xlarge", "g5.48xlarge"),
+        ("g2-standard-5", "g2-standard-96 has 8 x L4"),
+    ],
+)
+def test_a_name_of_several_machines_is_answered_with_one_of_them(name, hint):
+    with pytest.raises(UsageError, match="does not say which machine it is") as raised:
+        parse(name)
+    assert hint in raised.value.hint
+    with pytest.raises(UsageError, match="names no GPUs") as raised:
+        gpus(name)
+    assert hint in raised.value.hint
+    for spelling in re.findall(r"\S+:8|\S+\.48xlarge|g2-standard-96", hint):
+        assert accelerators.gpus(spelling).count == 8
 
 
 @pytest.mark.parametrize("name", ["v4-32", "v3:4x4", "local", "xh100", "banana", "8x"])

@@ -19,7 +19,13 @@ ALIASES = {
     "trillium": "v6e",
     "ironwood": "tpu7x",
     "v7x": "tpu7x",
+    "tpu-v4-podslice": "v4",
+    "tpu-v5-lite-podslice": "v5e",
+    "tpu-v5-lite-device": "v5e",
+    "tpu-v5p-slice": "v5p",
+    "tpu-v6e-slice": "v6e",
 }
+"""The last ones are what GKE calls an accelerator in a node selector."""
 
 _NUMBER_COUNTS = {"v3": 2, "v4": 2, "v5p": 2, "tpu7x": 2, "v5e": 1, "v6e": 1}
 """By how much the number in a name exceeds the chips: TensorCores of a chip, or 1.
@@ -41,7 +47,7 @@ _CUBE = 64
 """Chips of a cube of 4x4x4. From here on every axis of a slice in three dimensions is a multiple of
 4 (https://docs.cloud.google.com/tpu/docs/v4, /v5p)."""
 
-GPUS = {
+_GOOGLE = {
     "a2-highgpu": "A100 40GB",
     "a2-megagpu": "A100 40GB",
     "a2-ultragpu": "A100 80GB",
@@ -50,21 +56,76 @@ GPUS = {
     "a3-edgegpu": "H100",
     "a3-ultragpu": "H200",
     "a4-highgpu": "B200",
-    "p4d.24xlarge": "A100 40GB",
-    "p4de.24xlarge": "A100 80GB",
-    "p5.48xlarge": "H100",
-    "p5e.48xlarge": "H200",
-    "p5en.48xlarge": "H200",
-    "p6-b200.48xlarge": "B200",
+    "a4x-highgpu": "GB200",
+}
+"""Machines whose names end with the number of their GPUs, 8 without one (`a3-highgpu-8g`):
+https://cloud.google.com/compute/docs/accelerator-optimized-machines"""
+
+_L4_BY_CORES = {4: 1, 8: 1, 12: 1, 16: 1, 24: 2, 32: 1, 48: 4, 96: 8}
+"""GPUs of `g2-standard-N`, by its cores; the same page."""
+
+_AMAZON = {
+    "p3": ("V100", {2: 1, 8: 4, 16: 8}),
+    "p3dn": ("V100", {24: 8}),
+    "p4d": ("A100 40GB", {24: 8}),
+    "p4de": ("A100 80GB", {24: 8}),
+    "p5": ("H100", {4: 1, 48: 8}),
+    "p5e": ("H200", {48: 8}),
+    "p5en": ("H200", {48: 8}),
+    "p6-b200": ("B200", {48: 8}),
+    "p6-b300": ("B300", {48: 8}),
+    "g4dn": ("T4", {1: 1, 2: 1, 4: 1, 8: 1, 12: 4, 16: 1}),
+    "g5": ("A10G", {1: 1, 2: 1, 4: 1, 8: 1, 12: 4, 16: 1, 24: 4, 48: 8}),
+    "g6": ("L4", {1: 1, 2: 1, 4: 1, 8: 1, 12: 4, 16: 1, 24: 4, 48: 8}),
+    "g6e": ("L40S", {1: 1, 2: 1, 4: 1, 8: 1, 12: 4, 16: 1, 24: 4, 48: 8}),
+}
+"""By the family of an instance: its GPU, and how many one of a size has (`g6.12xlarge`; `xlarge` is
+1): https://aws.amazon.com/ec2/instance-types/accelerated-computing/"""
+
+_MACHINES_OF_8 = {
+    "nd40rs_v2": "V100",
     "nd96asr_v4": "A100 40GB",
     "nd96amsr_a100_v4": "A100 80GB",
     "nd96isr_h100_v5": "H100",
     "nd96isr_h200_v5": "H200",
+    "nd96isr_mi300x_v5": "MI300X",
+    "bm.gpu4.8": "A100 40GB",
+    "bm.gpu.a100-v2.8": "A100 80GB",
+    "dgx-a100-320gb": "A100 40GB",
+    "dgx-a100-640gb": "A100 80GB",
+    "dgx-h100": "H100",
+    "dgx-h200": "H200",
+    "dgx-b200": "B200",
+    "dgx-b300": "B300",
 }
-"""Machines with NVIDIA GPUs, 8 if the name has no number:
-https://cloud.google.com/compute/docs/accelerator-optimized-machines,
-https://aws.amazon.com/ec2/instance-types/accelerated-computing/,
-https://learn.microsoft.com/azure/virtual-machines/sizes/overview"""
+"""https://learn.microsoft.com/azure/virtual-machines/sizes/overview,
+https://docs.oracle.com/iaas/Content/Compute/References/computeshapes.htm,
+https://docs.nvidia.com/dgx-systems/"""
+
+_SMALLER_MACHINES = {
+    "nc24ads_a100_v4": ("A100 80GB", 1),
+    "nc48ads_a100_v4": ("A100 80GB", 2),
+    "nc96ads_a100_v4": ("A100 80GB", 4),
+    "nc40ads_h100_v5": ("H100 NVL", 1),
+    "nc80adis_h100_v5": ("H100 NVL", 2),
+    "nv36ads_a10_v5": ("A10", 1),
+    "nv72ads_a10_v5": ("A10", 2),
+}
+"""Of Azure, from the same page."""
+
+_DGX = re.compile(r"^(?:nvidia[-_ ])?dgx[-_ ]?(?=[abh]\d)")
+
+_SEVERAL = {
+    "dgx-a100": "a DGX A100 has 8 GPUs of 40 or of 80 GB: a100-40gb:8 or a100-80gb:8",
+    **{
+        family: f"instances of {family} have different numbers of GPUs: name one, as "
+        f"{family}.{max(sizes)}xlarge"
+        for family, (_, sizes) in _AMAZON.items()
+        if len({*sizes.values()}) > 1 and family != "p5"
+    },
+    "g2-standard": "the number of cores says how many GPUs: g2-standard-96 has 8 x L4",
+}
+"""Names of which there are several machines, and how to tell which."""
 
 _GPU_WORD = re.compile(
     r"(?:nvidia[-_ ])?(?:tesla[-_ ])?"
@@ -135,21 +196,52 @@ def gpus(text: str) -> Gpus | None:
 
     >>> gpus("a2-ultragpu-4g")
     Gpus(kind='A100 80GB', count=4)
+    >>> gpus("g6.12xlarge")
+    Gpus(kind='L4', count=4)
     """
     text = text.strip().lower().removeprefix("standard_")
-    if text in GPUS:
-        return Gpus(GPUS[text], 8)
-    if (machine := re.fullmatch(r"(a\d-\w+)-(\d{1,2})g", text)) and machine[1] in GPUS:
-        return Gpus(GPUS[machine[1]], int(machine[2]))
+    if (machine := _machine(text)) is not None:
+        return machine
+    # SLURM's --gres, Lambda's and Oracle's machines.
+    text = re.sub(r"^(?:gres/)?gpus?:(?=[a-z])|^gpu_(?=\d)", "", text)
+    text = re.sub(r"^(?:bm|vm)\.gpu\.(.+)\.(\d)$", r"\1:\2", text)
     count, bare = 1, text
     if _GPU_WORD.fullmatch(text):
         pass
-    elif leading := re.fullmatch(r"(\d{1,5}) ?[x*] ?(.+)", text):
+    elif leading := re.fullmatch(r"(\d{1,5})(?: ?[x*] ?_?| )(.+?)s?", text):
         count, bare = int(leading[1]), leading[2]
     elif trailing := re.fullmatch(r"(.+?) ?[x:*] ?(\d{1,5})", text):
         count, bare = int(trailing[2]), trailing[1]
     named = _GPU_WORD.fullmatch(bare)
     return None if named is None else Gpus(bare.upper(), count)
+
+
+def _machine(text: str) -> Gpus | None:
+    """The GPUs of a machine that a cloud or a vendor has this name for."""
+    text = _DGX.sub("dgx-", text)
+    if text in _MACHINES_OF_8:
+        return Gpus(_MACHINES_OF_8[text], 8)
+    if text in _SMALLER_MACHINES:
+        return Gpus(*_SMALLER_MACHINES[text])
+    if (google := re.fullmatch(r"(a\d\w*-\w+?)(?:-(\d{1,2})g)?", text)) and google[1] in _GOOGLE:
+        return Gpus(_GOOGLE[google[1]], int(google[2] or 8))
+    if g2 := re.fullmatch(r"g2-standard-(\d{1,2})", text):
+        count = _L4_BY_CORES.get(int(g2[1]))
+        return None if count is None else Gpus("L4", count)
+    amazon = re.fullmatch(r"(?:ml\.)?(p\w+(?:-b\d+)?|g\w+)(?:\.(\d*)(?:xlarge|xl))?", text)
+    if amazon is None or amazon[1] not in _AMAZON:
+        return None
+    kind, sizes = _AMAZON[amazon[1]]
+    size = max(sizes) if amazon[2] is None else int(amazon[2] or 1)
+    is_one = amazon[2] is not None or amazon[1] not in _SEVERAL
+    return Gpus(kind, sizes[size]) if is_one and size in sizes else None
+
+
+def which(text: str) -> str | None:
+    """How to tell machines apart that have a name in common; None for what is no such name."""
+    text = _DGX.sub("dgx-", text.strip().lower())
+    text = text.removeprefix("ml.").partition(".")[0]
+    return _SEVERAL.get(re.sub(r"(?<=^g2-standard)-\d+$", "", text))
 
 
 def _flat(chips: int) -> list[tuple[int, ...]]:

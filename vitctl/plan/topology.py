@@ -129,9 +129,10 @@ def gpus(text: str, *, option: str = "--topology") -> Topology:
     known = f"known are {', '.join(GPUS)}"
     if named is None:
         bare = text.strip().upper().split(":")[0]
+        otherwise = f"write h100:8, 8xA100 or a3-highgpu-8g; {known}"
         raise UsageError(
             f"{option} {quoted(text[:40])} names no GPUs",
-            hint=suggest(bare, GPUS, otherwise=f"write h100:8, 8xA100 or a3-highgpu-8g; {known}"),
+            hint=accelerators.which(text) or suggest(bare, GPUS, otherwise=otherwise),
         )
     row = gpu_named(named.kind)
     if row is None:
@@ -219,6 +220,10 @@ def _unknown(text: str, name: str) -> UsageError:
         return UsageError(
             f"--topology {quoted(text)}: libtpu compiles no program for a TPU {_OLD} any more",
             hint="the nearest that can be planned for is v3, as in v3-8 (v3:2x2)",
+        )
+    if (hint := accelerators.which(text)) is not None:
+        return UsageError(
+            f"topology {quoted(text[:40])} does not say which machine it is", hint=hint
         )
     chip = re.split(r"[-:]", name)[0]
     gpu = accelerators.gpus(chip)
