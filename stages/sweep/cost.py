@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import jax
-
 from stages.sweep.sentences import of_a_run
 from stages.sweep.trunks import GridTrunk, RateSearch
 from vitctl.advice import own_runs, rates, target
@@ -21,7 +19,6 @@ from vitctl.recipes.composed import ComposedRuntime
 from vitctl.sharding import spec as specs
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
-from vitctl.train.program import state as states
 
 
 @dataclass(frozen=True)
@@ -54,12 +51,6 @@ def key_of(cfg: TrainConfig) -> str:
     """The same for settings that are laid out alike and cost the same an image."""
     model = cfg.model.model_dump_json()
     return f"{model} {cfg.optim.model_dump_json()} {cfg.data.batch} {cfg.precision}"
-
-
-def checkpoint_bytes(cfg: TrainConfig) -> int:
-    """Of a checkpoint: weights, their average if there is one, and what the optimizer keeps."""
-    shapes = states.shapes_of(cfg.model, cfg.optim)
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
 def costs_of(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from stages.sweep.cost import Costs, checkpoint_bytes, core_days
+from stages.sweep.cost import Costs, core_days
 from stages.sweep.in_store import BranchInStore, GridInStore, key_of
 from stages.sweep.trunks import (
     GridBranch,
@@ -19,6 +19,7 @@ from stages.sweep.trunks import (
     searches_of,
 )
 from vitctl.model import accounting
+from vitctl.train.program.footprint import checkpoint_bytes
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ checkpoints are written beside its steps."""
 from __future__ import annotations
 
 import os
+import shutil
 import threading
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -17,14 +19,15 @@ from tests.train.conftest import config, contents
 from tests.waiting import PATIENCE_S
 from vitctl.artifacts.runs import run_of
 from vitctl.checkpoints import arrays as checkpoints
-from vitctl.errors import UsageError
-from vitctl.events import Trained
+from vitctl.errors import DoesNotFitError, UsageError
+from vitctl.events import Progress, Trained
 from vitctl.inference import weights as frozen
 from vitctl.model import shapes
 from vitctl.places import place
 from vitctl.recipes import measuring
 from vitctl.sharding import layout as layouts
 from vitctl.train.program import state
+from vitctl.train.program.footprint import checkpoint_bytes
 from vitctl.train.run import saving, setup
 from vitctl.train.run.beginning import continued, scratch
 from vitctl.train.telemetry.metrics import read
@@ -278,3 +281,24 @@ def test_an_error_of_a_save_reaches_the_command(uninterrupted, pretrain, monkeyp
         with pytest.raises(OSError, match="No space"):
             pretrain(8, store="a")
     assert pretrain(8, store="a").digest == uninterrupted(8).digest
+
+
+def test_a_disk_without_room_for_a_checkpoint_is_refused_before_the_first_step(
+    uninterrupted, pretrain, tmp_path, monkeypatch
+):
+    """By about the bytes that a checkpoint has on the disk, without the descriptions of its arrays:
+    chunks are compressed, which numbers of no pattern hardly are."""
+    files = uninterrupted(8).manifest.files
+    chunks = sum(entry.size for entry in files if "/c" in entry.path)
+    needed = checkpoint_bytes(config(8))
+    assert chunks <= needed <= 1.1 * chunks
+    free = SimpleNamespace(free=needed - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: free)
+    events = []
+    with pytest.raises(DoesNotFitError, match=r"checkpoint of tiny takes about .* free") as raised:
+        pretrain(8, emit=events.append)
+    assert "--store" in raised.value.hint
+    assert not (tmp_path / "a").exists(), "what was refused leaves nothing"
+    assert not any(isinstance(event, Progress) for event in events)
+    free.free = needed
+    setup.check_disk(SimpleNamespace(path=place(str(tmp_path))), config(8))

@@ -80,6 +80,13 @@ class MemoryPlan:
     reason: str | None = None
 
 
+def checkpoint_bytes(cfg: TrainConfig) -> int:
+    """Of a checkpoint: weights, their average if there is one, and what the optimizer keeps. On the
+    disk chunks are compressed, which saves a few percent of trained weights."""
+    shapes = states.shapes(cfg)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+
+
 def need(cfg: TrainConfig, *, spec: MeshSpec, remat: Remat, microbatch: int | None = None) -> Need:
     """Count the arrays of one step. `spec.data` must be known; `microbatch` as in `make_step`."""
     state, size = _divided(cfg, spec), _size(cfg)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from vitctl import losses, processes
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.data.order import Window
-from vitctl.errors import UsageError
+from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.hardware import machine
 from vitctl.inference import scoring
@@ -17,6 +20,7 @@ from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding import layout as layouts
 from vitctl.sharding import spec
 from vitctl.sharding.layout import Layout
+from vitctl.text.quantities import show_bytes
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import footprint
 from vitctl.train.program.step import make_step
@@ -145,6 +149,22 @@ def prepare(
         step=Jitted(in_step(step)),
         scorer=scorer,
         emit=emit,
+    )
+
+
+def check_disk(run: RunDraft, cfg: TrainConfig) -> None:
+    """Raise DoesNotFitError if the disk has no room for a checkpoint, which else is found out at
+    the first save. A bucket's is on this machine's disk first."""
+    place = run.path.local or Path(tempfile.gettempdir())
+    free = processes.share("free disk", lambda: shutil.disk_usage(place).free)
+    needed = footprint.checkpoint_bytes(cfg)
+    if needed <= free:
+        return
+    other = "--store or --out" if run.path.local is not None else "TMPDIR"
+    raise DoesNotFitError(
+        f"a checkpoint of {cfg.label} takes about {show_bytes(needed)}, and the disk of {place} "
+        f"has {show_bytes(free)} free",
+        hint=f"free some space, or choose another disk with {other}",
     )
 
 

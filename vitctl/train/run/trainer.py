@@ -48,7 +48,7 @@ from vitctl.train.run.images import Images, open_images
 from vitctl.train.run.reporting import Reporter
 from vitctl.train.run.saving import Saver, summary_of
 from vitctl.train.run.selection import BestSoFar
-from vitctl.train.run.setup import Training, prepare
+from vitctl.train.run.setup import Training, check_disk, prepare
 from vitctl.train.telemetry.goodput import Meter
 
 
@@ -74,6 +74,7 @@ def trained(
     Raises:
       UsageError: `optim.freeze` names no parameter of the model, or TensorFlow is not installed,
         which training on images needs.
+      DoesNotFitError: the disk has no room for a checkpoint.
       And as `train`.
     """
     _check_parameters(cfg)
@@ -94,6 +95,7 @@ def trained(
         answer = cfg.steps if cfg.keep_best is None else draft.info.chosen
         checkpoint = None if answer is None else draft.result(answer, emit=emit)
         if checkpoint is None:
+            check_disk(draft, cfg)
             if source is not None:
                 draft.begin_from(source)
             images = open_images(
