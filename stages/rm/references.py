@@ -19,10 +19,11 @@ def named(
 ) -> list[Member]:
     """What is named, once each; of a run and its checkpoints the run. `every` are the members of
     the store."""
+    known = _MembersByName(every)
     members_named = {
         str(member.path.resolve()): member
         for member in (
-            below(_member(reference, every, store=store, emit=emit), store.root)
+            below(_member(reference, known, store=store, emit=emit), store.root)
             for reference in references
         )
     }
@@ -49,7 +50,23 @@ def with_their_stores(
     return placed, [*every, *(m for other in others.values() for m in members(Store(other)))]
 
 
-def _member(reference: str, every: Sequence[Member], *, store: Store, emit: Emit) -> Member:
+class _MembersByName:
+    """The members of a store by their whole paths, by the names of their folders and by these
+    without the id: a thousand references are looked up among ten thousand members."""
+
+    def __init__(self, every: Sequence[Member]) -> None:
+        self.by_path: dict[str, Member] = {}
+        self.by_name: dict[str, list[Member]] = {}
+        for member in every:
+            self.by_path.setdefault(str(member.path.absolute()), member)
+            names = {member.path.name}
+            if member.entry is not None:
+                names.add(plain_name(member.entry))
+            for name in names:
+                self.by_name.setdefault(name, []).append(member)
+
+
+def _member(reference: str, known: _MembersByName, *, store: Store, emit: Emit) -> Member:
     """What a reference names, damaged and unfinished work by its path or the name of its folder."""
     path = place(reference).absolute()
     if reference.partition("@")[0] in (LATEST, "ckpt") and not path.exists():
@@ -57,14 +74,9 @@ def _member(reference: str, every: Sequence[Member], *, store: Store, emit: Emit
             f"{reference} is whatever was made last, which is easily another than is meant",
             hint="name what is to go: vitctl ls",
         )
-    for member in every:
-        if member.path.absolute() == path:
-            return member
-    called = [
-        member
-        for member in every
-        if reference in (member.path.name, member.entry and plain_name(member.entry))
-    ]
+    if (at_path := known.by_path.get(str(path))) is not None:
+        return at_path
+    called = known.by_name.get(reference, [])
     if any(member.entry is None for member in called):
         if len(called) > 1:
             listed = ", ".join(str(member.path) for member in called[:4])

@@ -15,6 +15,10 @@ files       processor time and memory a file that is listed and planned: 1,000,0
             100,000
 names       seconds of evaluating, probing and showing by name: 21,843 classes against 2,184
 listing     milliseconds an artifact of `ls` and `ls --json`: 10,000 of them against 1,000
+classes-from  seconds of `shard --classes-from FILE` before it reads an image: 21,843 names against
+            2,184
+removal     seconds of `rm --dry-run`: of a dataset that all others were made from, and of 1,000 and
+            100 artifacts by their paths, among 10,000
 lookup      milliseconds a reference by path, name, id, `show` and completion take among 10,000
 show        milliseconds `show` of a run takes: of 1,000,000 rows of training alone against 1,000
 probe       processor seconds a ridge regression of 1,000 classes takes, of a job of 12, against
@@ -321,20 +325,17 @@ def bench_files() -> None:
 def names_of(classes: int) -> None:
     """What commands do with the names of classes besides images: `evaluate` of a model whose
     classes have another order, the choice of `fewshot`, and the lines of `show`."""
-    from stages.evaluate.run import _mapping
-    from stages.evaluate.spec import EvaluateConfig
+    from stages.evaluate.targets import _mapping
     from stages.inspect.show.text import of_artifact
     from stages.inspect.text import labelled
     from tests.artifacts.making import checkpoint_summary, made, recipe
     from vitctl.artifacts import Store
     from vitctl.data.classes import sort_classes, titles_for
-    from vitctl.events import silent
     from vitctl.probe.draws import classes_with_enough, positions_by_class
 
     names = tuple(sort_classes([f"n{i:08d}" for i in range(classes)]))
     renamed = {name: f"model {name}" for name in names}
-    cfg = EvaluateConfig.model_construct(class_map=renamed)
-    _mapping(cfg, names[::-1], model=tuple(renamed.values()), emit=silent)
+    _mapping(names[::-1], model=tuple(renamed.values()), class_map=renamed)
     titles_for(names, renamed)
     labels = np.repeat(np.arange(classes, dtype=np.int32), 3)
     positions = positions_by_class(labels, classes=classes)
@@ -353,9 +354,10 @@ def bench_names() -> None:
     print_rates("names", rates, "s")  # ten times the classes: a ratio above 15 is not linear
 
 
-def filled(folder: Path, *, artifacts: int) -> Any:
+def filled(folder: Path, *, artifacts: int, descend: bool = False) -> Any:
     """A store of so many small datasets: one is made as ever, the others are written as copies of
-    it with an id of their own (0.2 ms each, where making one takes several)."""
+    it with an id of their own (0.2 ms each, where making one takes several); with `descend` all
+    were made from the first."""
     from tests.artifacts.making import dataset_summary, made, recipe
     from vitctl.artifacts import Store
     from vitctl.artifacts.manifest import MANIFEST, manifest_bytes
@@ -363,12 +365,14 @@ def filled(folder: Path, *, artifacts: int) -> Any:
     store = Store(folder)
     summary = dataset_summary({"train": 6, "val": 3})
     first = made(store, recipe(number=0), name="photos0", summary=summary)
+    parents = (first.as_parent("dataset"),) if descend else ()
     for number in range(1, artifacts):
-        request = recipe(number=number)
+        request = recipe(number=number, parents=parents)
         copy = folder / "shard" / f"photos{number}-{request.id[:8]}"
         copy.mkdir()
         (copy / "data.bin").write_bytes(b"content")
-        manifest = first.manifest.model_copy(update={"config": request.config, "id": request.id})
+        changes = {"config": request.config, "id": request.id, "parents": parents}
+        manifest = first.manifest.model_copy(update=changes)
         (copy / MANIFEST).write_bytes(manifest_bytes(manifest))
     return store
 
@@ -389,6 +393,50 @@ def bench_listing() -> None:
                 listed = [1000 * s / artifacts for s in timed(work)]
                 rates[f"ls{flag}, {artifacts:,} artifacts"] = listed
     print_rates("listing", rates, "ms")
+
+
+def bench_removal() -> None:
+    """By name, not by number: a thousand references among ten thousand are no ten million looks."""
+    from stages.rm.run import run
+    from stages.rm.spec import Inputs
+    from vitctl.events import silent
+
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        store = filled(Path(folder), artifacts=10_000, descend=True)
+        paths = [str(path) for path in sorted((Path(folder) / "shard").iterdir())]
+        source = next(path for path in paths if Path(path).name.startswith("photos0-"))
+        works = {
+            "1,000 by path": Inputs(tuple(paths[:1000]), "keep", dry_run=True),
+            "100 by path": Inputs(tuple(paths[:100]), "keep", dry_run=True),
+            "with 9,999 descendants": Inputs((source,), "remove", dry_run=True),
+        }
+        for word, given in works.items():
+            rates[word] = timed(lambda given=given: list(run(given, store=store, emit=silent)))
+    print_rates("removal", rates, "s")
+
+
+def bench_classes_from() -> None:
+    from stages.shard.planning import plan
+    from stages.shard.spec import Inputs, ShardConfig
+    from vitctl.events import silent
+    from vitctl.places import place
+
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        names = [f"n{i:08d}" for i in range(21_843)]
+        for name in names[:2]:
+            (Path(folder) / "images" / name).mkdir(parents=True)
+            for number in range(10):
+                (Path(folder) / "images" / name / f"{number}.jpg").write_bytes(b"x")
+        for count in (21_843, 2_184):
+            file = Path(folder) / f"{count}.txt"
+            file.write_text("".join(f"{name}\n" for name in names[:count]))
+            inputs = Inputs(f"{folder}/images", classes_from=place(str(file)))
+            rates[f"{count:,} names"] = timed(
+                lambda inputs=inputs: plan(ShardConfig(), inputs, own=(), emit=silent).units()
+            )
+    print_rates("classes-from", rates, "s")  # ten times the names: above 15 is not linear
 
 
 def bench_lookup() -> None:
@@ -494,7 +542,9 @@ def main(names: list[str]) -> None:
         "classes": bench_classes,
         "names": bench_names,
         "files": bench_files,
+        "classes-from": bench_classes_from,
         "listing": bench_listing,
+        "removal": bench_removal,
         "lookup": bench_lookup,
         "show": bench_show,
         "probe": bench_probe,
