@@ -114,6 +114,11 @@ def test_a_long_warmup_is_announced():
     assert caution is not None
     assert "--warmup 10" in caution
     assert pretraining.check(batch=16, examples=1437, steps=100, warmup=25) is None
+    caution = pretraining.check(batch=16, examples=1437, steps=60, warmup=910)
+    assert caution == (
+        "the warmup of 910 steps is no shorter than the run of 60, which never trains at the full "
+        "rate; --warmup 6 would"
+    )
 
 
 @pytest.mark.parametrize("model", ["S16", "g14"])

@@ -338,6 +338,12 @@ def check(
             hint=f"use --batch {max(1, examples // 8)} or less",
         )
     shorter = max(1, steps // 10)
+    if warmup >= steps and shorter < warmup:
+        return (
+            f"the warmup of {quantities.show_count(warmup)} steps is no shorter than the run of "
+            f"{quantities.show_count(steps)}, which never trains at the full rate; {flag} "
+            f"{shorter} would"
+        )
     if warmup * 4 > steps and shorter < warmup:
         return (
             f"the warmup takes {quantities.show_count(warmup)} of {quantities.show_count(steps)} "
