@@ -77,7 +77,10 @@ def misnamed(name: str) -> str | None:
 def kinds_in_words(counts: Counter[str], *, most: int) -> str:
     """How many files of each kind were left alone, the most frequent ones first: "2 .txt files"."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{count:,} {kind}" for kind, count in ordered[:most]]
+    shown = [
+        f"{count:,} {kind.removesuffix('s') if count == 1 and kind.endswith(' files') else kind}"
+        for kind, count in ordered[:most]
+    ]
     more = len(counts) - len(shown)
     if more:
         shown.append(f"and {more} more kind{'s' * (more > 1)}")

@@ -88,6 +88,26 @@ def test_many_tars_are_one_source(photos, tmp_path):
         list_images(str(tmp_path / "?.tar"))
 
 
+def test_archives_that_are_called_as_splits_get_a_way_on(photos, tmp_path):
+    """Of two splits with the same names one is none of WebDataset's shards."""
+    for name in ("Train", "val"):
+        packed(tmp_path / f"{name}.tar", photos / "val")
+    with pytest.raises(InputError, match="both hold") as raised:
+        list_images(str(tmp_path / "*.tar"))
+    assert raised.value.hint == (
+        "they are called as splits: unpack each into a folder of its name (Train/ and val/), and "
+        "give the folder of these"
+    )
+
+
+@pytest.mark.parametrize("head", [b"Rar!\x1a\x07\x01\0", b"7z\xbc\xaf\x27\x1c"])
+def test_an_archive_of_another_kind_is_to_be_unpacked(tmp_path, head):
+    (tmp_path / "photos").write_bytes(head.ljust(99, b"\0"))
+    with pytest.raises(InputError, match="archive") as raised:
+        list_images(str(tmp_path / "photos"))
+    assert raised.value.hint == "unpack it and shard the folder"
+
+
 def sample(name, class_name, image=b"image"):
     return [(f"{name}.jpg", image), *([(f"{name}.cls", class_name)] if class_name else [])]
 
@@ -305,6 +325,10 @@ def test_what_cannot_be_read_says_what_can(tmp_path):
     (tmp_path / "x.pdf").write_bytes(b"%PDF-1.4")
     with pytest.raises(InputError, match="it is a PDF") as caught:
         list_images(str(tmp_path / "x.pdf"))
+    assert "pdfimages" in caught.value.hint
+    (tmp_path / "x.what").write_bytes(b"what")
+    with pytest.raises(InputError, match="not a source of images") as caught:
+        list_images(str(tmp_path / "x.what"))
     assert "WebDataset" in caught.value.hint
     with pytest.raises(InputError, match=r"no image|at byte 0"):
         list_images(str(tmp_path / "x.pdf"), format="tar")

@@ -211,9 +211,10 @@ def _recognised(path: bytes) -> Format:
     file_kind = kind_of(head)
     what = f" (it is {file_kind.name})" if file_kind is not None else ""
     readable = ", ".join(format.description for format in FORMATS)
+    advice = None if file_kind is None else file_kind.advice
     raise InputError(
         f"{shown} is not a source of images that vitctl can read{what}",
-        hint=f"these are read: folders, {readable}; --format says which one it is",
+        hint=advice or f"these are read: folders, {readable}; --format says which one it is",
     )
 
 

@@ -230,8 +230,7 @@ class ArchiveTree:
                 if one != other:
                     raise InputError(
                         f"{one} and {other} both hold {id_.decode()}",
-                        hint="give one of them; if they are shards of a WebDataset, say so: "
-                        "--format webdataset",
+                        hint=_way_of_twins(one, other),
                     )
                 keep[row - 1] = False
             previous = id_
@@ -283,3 +282,15 @@ def _without_lone_top(files: Entries) -> tuple[str | None, Entries]:
     if not rest or not nested or split_named(top.decode()):
         return None, files
     return top.decode(), replace(files, ids=Strings.of(path[len(prefix) :] for path in files.ids))
+
+
+def _way_of_twins(*archives: str) -> str:
+    """What to do with archives that hold files of the same names."""
+    stems = [os.path.basename(archive).partition(".")[0] for archive in archives]
+    if all(split_named(stem) for stem in stems):
+        return (
+            "they are called as splits: unpack each into a folder of its name ("
+            + " and ".join(f"{stem}/" for stem in stems)
+            + "), and give the folder of these"
+        )
+    return "give one of them; if they are shards of a WebDataset, say so: --format webdataset"
