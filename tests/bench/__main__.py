@@ -21,8 +21,10 @@ removal     seconds of `rm --dry-run`: of a dataset that all others were made fr
             100 artifacts by their paths, among 10,000
 lookup      milliseconds a reference by path, name, id, `show` and completion take among 10,000
 show        milliseconds `show` of a run takes: of 1,000,000 rows of training alone against 1,000
-probe       processor seconds a ridge regression of 1,000 classes takes, of a job of 12, against
-            scikit-learn's of one draw of 10 shots; wall seconds of the job
+probe       processor seconds a ridge regression of 1,000 classes takes, of the 4 and 12 of a draw
+            (draws share nothing), against scikit-learn's of the same shots; wall seconds; twice,
+            with features that tell classes apart badly and well. OPENBLAS_NUM_THREADS=1 where
+            others use the machine: threads that wait for each other count as processor time
 checkpoint  seconds a save of S/16 stops training, against the time of one step of 8 images
 saves       seconds a save of a tiny model takes, each described anew by orbax, or by the first
 """
@@ -486,53 +488,79 @@ def bench_show() -> None:
     print_rates("show", rates, "ms")
 
 
-def imagenet_like(*, classes: int, width: int, test: int, shots: int) -> tuple[Any, ...]:
-    """Features of classes in clusters: train [n, d], their rows [classes, k], test, its labels."""
+def imagenet_like(
+    *, classes: int, width: int, test: int, shots: int, noise: float
+) -> tuple[Any, ...]:
+    """Features of classes in groups of 20: train [n, d], their rows [classes, k], test, its labels
+    [m, 1]."""
     rng = np.random.default_rng(0)
-    centres = rng.standard_normal((classes, width), np.float32)
+    groups = rng.standard_normal((1 + classes // 20, width), np.float32)
+    centres = groups[np.arange(classes) // 20]
+    centres += 0.7 * rng.standard_normal(centres.shape, np.float32)
     rows = np.arange(classes * shots).reshape(classes, shots)
     train = np.repeat(centres, shots, axis=0)
-    train += 3 * rng.standard_normal(train.shape, np.float32)
+    train += noise * rng.standard_normal(train.shape, np.float32)
     labels = rng.integers(classes, size=test)
     scored = centres[labels]
-    scored += 3 * rng.standard_normal(scored.shape, np.float32)
+    scored += noise * rng.standard_normal(scored.shape, np.float32)
     return train, rows, scored, labels.astype(np.int32)[:, None]
 
 
 def bench_probe() -> None:
+    probe_of("harder", noise=6.0)
+    probe_of("easier", noise=3.0)
+
+
+def probe_of(name: str, *, noise: float) -> None:
+    """Benchmark a ridge probe of classes that `noise` hides more or less."""
+    import scipy.linalg
     from sklearn.linear_model import Ridge
 
     from vitctl.probe import ridge
     from vitctl.probe.scoring import Scorer
 
-    shots, draws, penalties = (1, 5, 10, 25), 3, (64.0, 1024.0, 16384.0)
-    train, rows, test, labels = imagenet_like(classes=1000, width=1664, test=50_000, shots=25)
+    shots, penalties = (1, 5, 10, 25), (64.0, 1024.0, 16384.0)
+    data = imagenet_like(classes=1000, width=1664, test=50_000, shots=25, noise=noise)
+    train, rows, test, labels = data
+    accuracies: list[Any] = []
 
     def ours(l2s: tuple[float, ...]) -> None:
-        scorer = Scorer.of(test, like=train)
-        for draw in range(draws):
-            order = rows[:, np.random.default_rng(draw).permutation(25)]
-            for equations in ridge.nested(train, order, shots=shots):
-                (scorer.answers(equations.solved(l2s)).classes == labels[:, 0]).mean(axis=1)
+        equations = ridge.nested(train, rows, shots=shots)
+        fitted = [one for some in equations for one in some.solved(l2s)]
+        answers = Scorer.of(test, labels, like=train).answers(fitted)
+        accuracies.append(answers.right.mean(axis=1))
 
-    def theirs() -> None:
-        x = train[rows[:, :10].reshape(-1)].astype(np.float64)
+    def theirs(k: int) -> None:
+        x = train[rows[:, :k].reshape(-1)].astype(np.float64)
         mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-5
-        y = 2.0 * np.eye(1000)[np.repeat(np.arange(1000), 10)] - 1
+        y = 2.0 * np.eye(1000)[np.repeat(np.arange(1000), k)] - 1
         model = Ridge(alpha=ridge.L2, solver="cholesky").fit((x - mean) / scale, y)
-        np.mean(model.predict((test - mean) / scale).argmax(axis=1) == labels[:, 0])
+        right = model.predict((test - mean) / scale).argmax(axis=1) == labels[:, 0]
+        accuracies.append(right.mean())
 
-    rates, walls = {}, {}
+    def products() -> None:
+        """The products of one regression's scores, in fp32, and nothing else."""
+        weights = np.ones((1664, 1000), np.float32)
+        for first in range(0, len(test), 4096):
+            scipy.linalg.blas.sgemm(1.0, weights.T, test[first : first + 4096].T)
+
+    # One of each after the other, so that what else the machine does meets all of them.
+    rates: dict[str, list[float]] = {}
+    walls: dict[str, list[float]] = {}
     for label, work, count in (
-        ("scikit-learn, 10 shots", theirs, 1),
-        ("1 penalty", lambda: ours((1024.0,)), len(shots) * draws),
-        ("3 penalties", lambda: ours(penalties), len(shots) * draws * len(penalties)),
+        *((f"scikit-learn, {k} shots", lambda k=k: theirs(k), 1) for k in shots),
+        ("1 penalty", lambda: ours((1024.0,)), len(shots)),
+        ("3 penalties", lambda: ours(penalties), len(shots) * len(penalties)),
+        ("fp32 products alone", products, 1),
     ):
         began = time.process_time()
         walls[label] = seconds(work)
         rates[label] = [(time.process_time() - began) / count]
-    print_rates("probe", rates, "s of processor")
-    print_rates("probe", walls, "s in all")
+        print(name, label, np.round(accuracies[-1], 4), flush=True)
+    mean = statistics.mean(rates[f"scikit-learn, {k} shots"][0] for k in shots)
+    rates = {"scikit-learn, their mean": [mean], **rates}
+    print_rates(name, rates, "s of processor a regression")
+    print_rates(name, walls, "s in all")
 
 
 def main(names: list[str]) -> None:

@@ -7,7 +7,7 @@ neighbours  k nearest neighbours by cosine, weighted
 logistic    multinomial logistic regression
 held_out    the choice of a parameter on examples held out of those that were drawn
 probes      the list of these probes, and what they have in common
-scoring     the classes that classifiers answer, in fp32 where that proves them
+scoring     which images classifiers answer rightly, in fp32 where that proves it
 intervals   mean over draws, and its uncertainty
 fewshot     features -> the accuracy of every draw, and their summary
 """

@@ -144,22 +144,21 @@ def probed(
       labels: [m, l] their classes, padded with -1; an image of several is right when any of them
         is answered.
     """
-    scorer = Scorer.of(test, like=train)
+    scorer = Scorer.of(test, labels, like=train)
     for i, rows in enumerate(drawn):
         answers_of = probe.answers(train, rows, shots=shots, scorer=scorer)
         results = []
-        for k, prediction in zip(shots, answers_of, strict=True):
-            right = (labels == prediction.classes[:, None]).any(axis=1)
+        for k, answer in zip(shots, answers_of, strict=True):
             results.append(
                 Draw(
                     shots=k,
                     draw=i,
-                    correct=int(right.sum()),
-                    examples=len(right),
-                    parameter=prediction.parameter,
-                    chosen=prediction.chosen,
-                    converged=prediction.converged,
-                    right=right,
+                    correct=int(answer.right.sum()),
+                    examples=len(answer.right),
+                    parameter=answer.parameter,
+                    chosen=answer.chosen,
+                    converged=answer.converged,
+                    right=answer.right,
                 )
             )
         yield results

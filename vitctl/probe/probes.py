@@ -5,7 +5,7 @@ ridge     ridge regression, the paper's protocol          parameter: l2
 knn       k nearest neighbours, DINO's protocol           parameter: neighbours
 logistic  multinomial logistic regression                 parameter: l2
 
-Each learns from nested shots and says what it answers for all test images. Where its parameter is
+Each learns from nested shots and says which test images it answers rightly. Where its parameter is
 None, it chooses one for each draw and number of shots (`held_out`).
 """
 
@@ -35,13 +35,13 @@ class ProbeAnswer:
     """What a probe answers.
 
     Attributes:
-      classes: int64[m], for each test image.
+      right: bool[m], whether a class of each test image is answered.
       parameter: the penalty, or the number of neighbours.
       chosen: whether the parameter was chosen on held-out shots.
       converged: whether an iterative solution ended as it should.
     """
 
-    classes: NDArray[np.int64]
+    right: NDArray[np.bool_]
     parameter: float
     chosen: bool = False
     converged: bool = True
@@ -54,7 +54,7 @@ class Probe(Protocol):
         self, train: NDArray[np.floating], rows: Rows, *, shots: Sequence[int], scorer: Scorer
     ) -> Iterator[ProbeAnswer]:
         """For each of the ascending `shots`: learned from the first so many columns of `rows`,
-        which are rows of `train` [n, d] by class, what is answered for the images of `scorer`."""
+        which are rows of `train` [n, d] by class, which images of `scorer` are answered rightly."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,20 @@ class Ridge:
         def right(learned: Rows, held: Rows) -> NDArray[np.int64]:
             [equations] = ridge.nested(train, learned, shots=[rows.shape[1]])
             images, classes = ridge.examples(held)
-            scored = Scorer.of(train[images], like=train)
-            return (scored.answers(equations.solved(_RIDGE_L2S)).classes == classes).sum(axis=1)
+            scored = Scorer.of(train[images], classes, like=train)
+            return scored.answers(equations.solved(_RIDGE_L2S)).right.sum(axis=1)
 
+        classifiers, choices = [], []
         for k, equations in zip(shots, ridge.nested(train, rows, shots=shots), strict=True):
             chosen = self.l2 is None and held_out.can_choose(rows[:, :k])
             l2 = self.l2 or ridge.L2
             if chosen:
                 l2 = held_out.choose(_RIDGE_L2S, rows[:, :k], right=right, usual=ridge.L2)
-            [classes] = scorer.answers(equations.solved([l2])).classes
-            yield ProbeAnswer(classes, l2, chosen)
+            classifiers += equations.solved([l2])
+            choices.append((l2, chosen))
+        # All at once, so that test images are prepared once a draw.
+        for row, (l2, chosen) in zip(scorer.answers(classifiers).right, choices, strict=True):
+            yield ProbeAnswer(row, l2, chosen)
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class Knn:
                 count = min(count, available)
             check_neighbours(count, examples=available)
             [classes] = voted(own, scorer.features, [count])
-            yield ProbeAnswer(classes, count, chosen)
+            yield ProbeAnswer((scorer.labels == classes[:, None]).any(axis=1), count, chosen)
 
 
 @dataclass(frozen=True)
@@ -145,8 +149,8 @@ class Logistic:
             classifiers = [
                 one.classifier for one in fitted(learned, _LOGISTIC_L2S, tolerance=logistic.ROUGHLY)
             ]
-            scored = Scorer.of(train[images], like=train)
-            return (scored.answers(classifiers).classes == classes).sum(axis=1)
+            scored = Scorer.of(train[images], classes, like=train)
+            return scored.answers(classifiers).right.sum(axis=1)
 
         for k in shots:
             own = rows[:, :k]
@@ -155,8 +159,8 @@ class Logistic:
             if chosen:
                 l2 = held_out.choose(_LOGISTIC_L2S, own, right=right, usual=logistic.L2)
             [one] = fitted(own, [l2])
-            [classes] = scorer.answers([one.classifier]).classes
-            yield ProbeAnswer(classes, l2, chosen, one.converged)
+            [row] = scorer.answers([one.classifier]).right
+            yield ProbeAnswer(row, l2, chosen, one.converged)
 
 
 def check_neighbours(count: int, *, examples: int) -> None:
