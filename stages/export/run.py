@@ -19,7 +19,7 @@ from vitctl.artifacts.store import slug
 from vitctl.errors import InputError
 from vitctl.events import Emit, Settings, silent
 from vitctl.inference import weights
-from vitctl.interop import exported, reading, weight_files, writing
+from vitctl.interop import exported, overrides, reading, weight_files, writing
 from vitctl.model import vit
 from vitctl.model.config import ModelConfig
 from vitctl.recipes import branching
@@ -125,7 +125,7 @@ def _apart(
             again = onnx_files.run_again(Path(folder), images)
         else:
             opened = weight_files.open_weights(Path(folder))
-            model = reading.read(opened, said=reading.Said())
+            model = reading.read(opened, said=overrides.Said())
             again = _outputs(model.load(), model.config, images)
     errors = [np.abs(a - b).max(initial=0) for a, b in zip(expected, again, strict=True)]
     return float(max(errors)), float(max(np.abs(a).max(initial=0) for a in expected))

@@ -19,7 +19,7 @@ from vitctl.data.classes import read_class_list
 from vitctl.data.digest import ConsumedSamples
 from vitctl.events import Caution, Emit, Next, Note, Settings, silent
 from vitctl.hardware import precision
-from vitctl.interop import reading, weight_files
+from vitctl.interop import overrides, reading, weight_files
 from vitctl.interop.fitting import fitted
 from vitctl.model import accounting
 from vitctl.places import place
@@ -43,7 +43,7 @@ def run(
 
     # What they are: by names and shapes, before any tensor is read
     weights = weight_files.open_weights(inputs.source)
-    said = reading.Said(
+    said = overrides.Said(
         layout=cfg.layout,
         heads=cfg.heads,
         grid=cfg.rows_and_columns,

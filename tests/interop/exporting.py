@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vitctl.artifacts.kinds.export import Target
 from vitctl.data.config import EvalPreprocess
-from vitctl.interop import exported, reading, weight_files, writing
+from vitctl.interop import exported, overrides, reading, weight_files, writing
 
 WAYS: tuple[tuple[str, Target], ...] = (
     ("timm-avg", "timm"), ("timm-map", "timm"), ("timm-registers", "timm"),
@@ -22,7 +22,7 @@ WAYS: tuple[tuple[str, Target], ...] = (
 def export(stored: Path, root: Path) -> None:
     """ROOT/NAME+TARGET/ with the files, images.npy, and outputs that are expected."""
     for name, target in WAYS:
-        model = reading.read(weight_files.open_weights(stored / name), said=reading.Said())
+        model = reading.read(weight_files.open_weights(stored / name), said=overrides.Said())
         folder = root / f"{name}+{target}"
         folder.mkdir(parents=True)
         classes = [f"class {i}" for i in range(model.config.classes)]

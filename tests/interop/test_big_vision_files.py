@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vitctl.errors import InputError
-from vitctl.interop import npz, reading, weight_files
+from vitctl.interop import npz, overrides, reading, weight_files
 from vitctl.interop.matching import flattened
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "reference_small.npz"
@@ -23,7 +23,7 @@ def weights(head: str) -> dict[str, np.ndarray]:
 
 def read(folder: Path, named: dict[str, np.ndarray]) -> reading.Model:
     np.savez(folder / "x.npz", **named)
-    return reading.read(weight_files.open_weights(folder / "x.npz"), said=reading.Said())
+    return reading.read(weight_files.open_weights(folder / "x.npz"), said=overrides.Said())
 
 
 def test_heads_and_sizes_are_known_from_shapes(tmp_path):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vitctl.interop import reading, weight_files
+from vitctl.interop import overrides, reading, weight_files
 from vitctl.model import vit
 
 STORED = sorted((Path(__file__).parents[1] / "reference" / "libraries").iterdir())
@@ -23,7 +23,7 @@ PYTHON = os.environ.get("VITCTL_INTEROP_PYTHON", sys.executable)
 
 SAID = {
     # Of no architecture of timm's, whose models with a norm before the blocks have 1e-5.
-    "timm-clip": reading.Said(norm_epsilon=1e-6),
+    "timm-clip": overrides.Said(norm_epsilon=1e-6),
 }
 NOT_SQUARE = {"timm-wide"}
 
@@ -31,7 +31,7 @@ NOT_SQUARE = {"timm-wide"}
 def apart(folder: Path) -> float:
     """The largest difference of any output."""
     weights = weight_files.open_weights(folder)
-    model = reading.read(weights, said=SAID.get(folder.name, reading.Said()))
+    model = reading.read(weights, said=SAID.get(folder.name, overrides.Said()))
     images = jnp.asarray(np.load(folder / "images.npy") * 2 - 1)
     run = jax.jit(lambda p, x: vit.apply(p, x, config=model.config, scan=False))
     with jax.default_matmul_precision("highest"):
@@ -54,7 +54,7 @@ def test_outputs_equal_those_of_the_library(folder: Path) -> None:
 
 def test_a_grid_that_is_no_square_is_known_from_the_file_beside() -> None:
     (folder,) = (f for f in STORED if f.name == "timm-wide")
-    model = reading.read(weight_files.open_weights(folder), said=reading.Said())
+    model = reading.read(weight_files.open_weights(folder), said=overrides.Said())
     assert model.grid == (2, 5)
     assert model.load()["position"].shape == (1, 10, 16)
 

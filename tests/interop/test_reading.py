@@ -13,7 +13,7 @@ import pytest
 
 from vitctl.data.config import EvalPreprocess
 from vitctl.errors import InputError, NotFoundError, UsageError
-from vitctl.interop import exported, reading, safetensors, weight_files, writing
+from vitctl.interop import exported, overrides, reading, safetensors, weight_files, writing
 from vitctl.interop.described import described
 from vitctl.interop.fitting import fitted
 from vitctl.interop.layouts import LAYOUTS
@@ -31,7 +31,7 @@ def tensors() -> dict[str, np.ndarray]:
 def read(folder: Path, tensors: dict[str, np.ndarray], **said) -> reading.Model:
     safetensors.write(folder / "model.safetensors", tensors)
     weights = weight_files.open_weights(folder)
-    return reading.read(weights, said=reading.Said(**{"heads": 2, "pixels": "half"} | said))
+    return reading.read(weights, said=overrides.Said(**{"heads": 2, "pixels": "half"} | said))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def read(folder: Path, tensors: dict[str, np.ndarray], **said) -> reading.Model:
 )  # fmt: skip
 def test_layouts_are_told_apart(folder, layout):
     weights = weight_files.open_weights(STORED / folder)
-    assert reading.read(weights, said=reading.Said()).layout == layout
-    assert reading.read(weights, said=reading.Said(layout=layout)).layout == layout
+    assert reading.read(weights, said=overrides.Said()).layout == layout
+    assert reading.read(weights, said=overrides.Said(layout=layout)).layout == layout
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_pooling_that_is_not_of_these_weights_is_refused(tmp_path, folder, pool,
     about["model_args"]["global_pool"] = pool
     (tmp_path / "config.json").write_text(json.dumps(about))
     with pytest.raises(InputError, match=message):
-        reading.read(weight_files.open_weights(tmp_path), said=reading.Said())
+        reading.read(weight_files.open_weights(tmp_path), said=overrides.Said())
 
 
 def test_a_norm_after_the_class_token_is_no_mean(tmp_path, tensors):
@@ -78,7 +78,7 @@ def test_a_norm_after_the_class_token_is_no_mean(tmp_path, tensors):
 def test_another_layout_than_the_names_have_is_refused():
     weights = weight_files.open_weights(STORED / "timm-map")
     with pytest.raises(InputError, match="not of the layout hf-vit"):
-        reading.read(weights, said=reading.Said(layout="hf-vit"))
+        reading.read(weights, said=overrides.Said(layout="hf-vit"))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_distillation_token_that_no_classifier_reads_is_a_register(tmp_path):
     ],
 )
 def test_what_a_library_lacks_of_gates_and_distillation(folder, library, changes, message):
-    read_model = reading.read(weight_files.open_weights(STORED / folder), said=reading.Said())
+    read_model = reading.read(weight_files.open_weights(STORED / folder), said=overrides.Said())
     fields = read_model.config.model_dump() | {"layer_scale": None} | changes
     config = ModelConfig.model_validate(fields)
     model = exported.Exported(read_model.load(), config, ["a"] * config.classes, EvalPreprocess())
@@ -242,7 +242,7 @@ def test_what_a_library_lacks_of_gates_and_distillation(folder, library, changes
 
 
 def test_a_text_tower_is_left_out_and_named():
-    model = reading.read(weight_files.open_weights(STORED / "open-clip"), said=reading.Said())
+    model = reading.read(weight_files.open_weights(STORED / "open-clip"), said=overrides.Said())
     assert model.matched == 32
     assert "text_projection" in model.left_out
     assert all(not name.startswith("visual.") for name in model.left_out)
@@ -303,7 +303,7 @@ def test_an_activation_that_the_family_lacks_is_refused(tmp_path):
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"hidden_act": "relu"}))
     with pytest.raises(InputError, match="activation is 'relu'"):
-        reading.read(weight_files.open_weights(tmp_path / "m"), said=reading.Said())
+        reading.read(weight_files.open_weights(tmp_path / "m"), said=overrides.Said())
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_a_zip_of_a_version_to_come_is_no_npz(tmp_path):
     content[directory + 6] = 109  # the version that unpacking needs
     path.write_bytes(content)
     with pytest.raises(InputError, match="no readable"):
-        reading.read(weight_files.open_weights(path), said=reading.Said())
+        reading.read(weight_files.open_weights(path), said=overrides.Said())
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"num_attention_heads": "two", "image_size": []}'])
@@ -381,7 +381,7 @@ def test_weights_in_several_files_are_one_model(tmp_path, tensors):
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": where}))
     weights = weight_files.open_weights(tmp_path)
-    model = reading.read(weights, said=reading.Said(heads=2, pixels="half"))
+    model = reading.read(weights, said=overrides.Said(heads=2, pixels="half"))
     assert model.matched == len(tensors)
     np.testing.assert_array_equal(model.load()["head"]["bias"], tensors["head.bias"])
     index.write_text(json.dumps({"weight_map": where | {"more": "1.safetensors"}}))

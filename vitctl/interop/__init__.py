@@ -6,8 +6,11 @@ Nothing is imported here.
     weight_files      which files hold a model's weights; pickles are refused
     hub               what to say of weights named by an address or a repository
     matching          tensors matched by name and shape, both ways
+    overrides         what a user says of a model
     torch_names       what torch codebases call each part
     torch_tensors     their tensors, and how each becomes ours and back
+    torch_shapes      sizes and grid, by the shapes of those tensors
+    torch_config      the model they are of, with what shapes leave open
     layout_names      what `--layout` takes
     layouts           which codebase's names a file has
     big_vision        parameters under big_vision's names, both ways
