@@ -16,8 +16,8 @@ from vitctl.console.verb import verb
 _SETTINGS = (
     Flag(
         "layout",
-        "Library that named the tensors: timm, hf-vit, hf-dinov2, hf-siglip, hf-clip, open-clip, "
-        "open-clip-timm or big-vision (default: detected).",
+        "Library that named the tensors: timm, timm-naflex, hf-vit, hf-dinov2, hf-siglip, hf-clip, "
+        "open-clip, open-clip-timm or big-vision (default: detected).",
         metavar="NAME",
     ),
     Flag(

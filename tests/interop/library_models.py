@@ -33,6 +33,7 @@ import transformers as hf
 from safetensors.torch import save_file
 from timm.layers import SwiGLU, SwiGLUPacked
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.naflexvit import NaFlexVit, NaFlexVitCfg
 
 SIZE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 4}
 HALF = [0.5] * 3
@@ -103,6 +104,35 @@ def timm_model(arguments: dict) -> torch.nn.Module:
     arguments = usual | arguments
     kind = arguments.pop("class", timm.models.VisionTransformer)
     return kind(**arguments).eval()
+
+
+TIMM_NAFLEX = {
+    "timm-naflex-gap": {
+        "global_pool": "avg", "fc_norm": True, "reg_tokens": 4, "init_values": 1e-5,
+    },
+    "timm-naflex-map": {"global_pool": "map", "reg_tokens": 1, "act_layer": "gelu_tanh"},
+    "timm-naflex-token": {"global_pool": "token", "class_token": True, "qkv_bias": False},
+    "timm-naflex-conv": {"global_pool": "avg", "embed_proj_type": "conv", "qk_norm": True},
+}  # fmt: skip
+"""Of timm's NaFlexVit, which has its position embeddings as a grid."""
+
+
+def make_timm_naflex(folder: Path, name: str) -> None:
+    arguments = {
+        "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2, "mlp_ratio": 2,
+        "pos_embed_grid_size": (3, 3),
+    } | TIMM_NAFLEX[name]  # fmt: skip
+    model = shaken(NaFlexVit(NaFlexVitCfg(**arguments), num_classes=5).eval())
+    pixels = images(12, 12)
+    keep(folder, pixels, *timm_outputs(model, normalised(pixels, HALF, HALF)))
+    save_file(halved(model), folder / "model.safetensors")
+    described = {
+        "architecture": "naflexvit_base_patch16_gap", "num_classes": 5,
+        "model_args": {"num_heads": 2, "act_layer": arguments.get("act_layer", "gelu")},
+        "global_pool": arguments["global_pool"],
+        "pretrained_cfg": {"mean": HALF, "std": HALF, "input_size": [3, 48, 48]},
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(described))
 
 
 def timm_outputs(model: torch.nn.Module, x: torch.Tensor) -> tuple:
@@ -221,6 +251,7 @@ def make_open_clip(folder: Path) -> None:
 
 def make(root: Path) -> None:
     makers = dict.fromkeys(TIMM, make_timm) | dict.fromkeys(hf_models(), make_hf)
+    makers |= dict.fromkeys(TIMM_NAFLEX, make_timm_naflex)
     for name, maker in makers.items():
         (root / name).mkdir(parents=True)
         maker(root / name, name)

@@ -84,8 +84,8 @@ def test_another_layout_than_the_names_have_is_refused():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("embeds.proj.weight", r"images of any proportions \(timm's NaFlexVit\)"),
-        ("model.embeds.proj.weight", r"images of any proportions"),
+        ("embeds.pos_embed_y", r"of rows and of columns \(timm's NaFlexVit"),
+        ("model.embeds.pos_embed_x", r"of rows and of columns"),
     ],
 )
 def test_models_unlike_ours_are_refused_for_what_they_are(tmp_path, tensors, name, message):
@@ -118,6 +118,63 @@ def test_naflex_of_transformers_is_siglip_with_a_matrix_over_patches(tmp_path):
     assert (flexible.described.squashed, flexible.described.crop_ratio) == (True, 1.0)
     assert any("any proportions (NaFlex)" in sentence for sentence in flexible.assumed)
     assert not any("NaFlex" in sentence for sentence in expected.assumed)
+
+
+def naflex(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """timm's tensors under the names of its NaFlexVit, with a grid of position embeddings."""
+    named = dict(tensors)
+    patch = named.pop("patch_embed.proj.weight")
+    named["embeds.proj.weight"] = patch.transpose(0, 2, 3, 1).reshape(len(patch), -1)
+    named["embeds.proj.bias"] = named.pop("patch_embed.proj.bias")
+    position = named.pop("pos_embed")
+    cls = named.pop("cls_token")
+    named["embeds.cls_token"] = cls + position[:, :1]
+    named["embeds.pos_embed"] = position[:, 1:].reshape(1, 3, 3, -1)
+    return named
+
+
+def test_naflex_of_timm_is_a_vit_with_a_grid_of_positions(tmp_path, tensors):
+    expected = read(tmp_path, tensors)
+    others = jax.tree.leaves(expected.load())
+    flexible = read(tmp_path, naflex(tensors))
+    assert (flexible.layout, flexible.grid) == ("timm-naflex", (3, 3))
+    assert flexible.config == expected.config
+    params = jax.tree.leaves(flexible.load())
+    assert all(np.array_equal(a, b) for a, b in zip(params, others, strict=True))
+    assert any("any proportions (NaFlex)" in sentence for sentence in flexible.assumed)
+
+
+def test_a_grid_of_positions_is_as_it_is_stored(tmp_path, tensors):
+    tensors = naflex(tensors)
+    position = tensors["embeds.pos_embed"]
+    wide = np.concatenate([position, position], axis=2)
+    assert read(tmp_path, tensors | {"embeds.pos_embed": wide}).grid == (3, 6)
+    with pytest.raises(UsageError, match="are of 3x6 patches"):
+        read(tmp_path, tensors | {"embeds.pos_embed": wide}, grid=(6, 3))
+    with pytest.raises(InputError, match=r"not \[1, rows, columns, d\]"):
+        read(tmp_path, tensors | {"embeds.pos_embed": position.reshape(1, 9, -1)})
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"patchify_channels_last": False}, "takes the numbers of a patch colour by colour"),
+        ({"pool_include_prefix": True}, "pools the tokens in front of the patches"),
+        ({"rope_type": "axial"}, "by their position"),
+        ({"num_heads": 2, "attn_pool_num_heads": 4}, "another number of heads"),
+    ],
+)
+def test_what_leaves_no_trace_in_tensors_is_refused_by_its_argument(
+    tmp_path, tensors, argument, message
+):
+    about = {"architecture": "naflexvit_base_patch16_gap", "model_args": argument}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, naflex(tensors))
+    usual = {"patchify_channels_last": True, "rope_type": "", "num_heads": 2}
+    about["model_args"] = usual | {"attn_pool_num_heads": 2}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    assert read(tmp_path, naflex(tensors)).layout == "timm-naflex"
 
 
 def test_a_matrix_over_patches_is_of_naflex_alone(tmp_path, tensors):

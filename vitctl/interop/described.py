@@ -39,6 +39,13 @@ _UNLIKE = (
     (r".*_rpn_.*", "has its norms after attention and MLP (residual post-norm)"),
 )
 """Architectures of timm that compute something else from tensors of the same names and shapes."""
+_ARGUMENTS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "patchify_channels_last": ((True,), "takes the numbers of a patch colour by colour"),
+    "pool_include_prefix": ((False,), "pools the tokens in front of the patches, too"),
+    "rope_type": (("", "none"), "turns queries and keys by their position"),
+}
+"""Arguments of timm's models by which they compute something else from the same tensors: the values
+that change nothing, and what others do."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ def _of_timm(config: Mapping[str, Any]) -> Described:
     arguments = _table(config.get("model_args"))
     architecture = _text(config.get("architecture")) or ""
     _refuse_unlike(architecture)
+    _refuse_arguments(arguments)
     gelu: Gelu | None = None
     if (act := _text(arguments.get("act_layer"))) is not None:
         gelu = _gelu(act)
@@ -177,6 +185,17 @@ def _refuse_unlike(architecture: str) -> None:
             raise InputError(
                 f"the model {quoted(architecture)} {difference}, which vitctl's models do not do",
                 hint="import a plain model, as vit_base_patch16_224 of timm",
+            )
+
+
+def _refuse_arguments(arguments: Mapping[str, Any]) -> None:
+    heads = (arguments.get("num_heads"),), "has another number of heads where it pools"
+    for name, (usual, difference) in {**_ARGUMENTS, "attn_pool_num_heads": heads}.items():
+        value = arguments.get(name)
+        if value is not None and value not in usual:
+            raise InputError(
+                f"the model {difference} ({name}={quoted(str(value))}), which vitctl's models do "
+                "not do"
             )
 
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 LayoutName = Literal[
-    "timm", "open-clip", "open-clip-timm", "hf-vit", "hf-dinov2", "hf-siglip", "hf-clip",
-    "big-vision", "vitctl",
+    "timm", "timm-naflex", "open-clip", "open-clip-timm", "hf-vit", "hf-dinov2", "hf-siglip",
+    "hf-clip", "big-vision", "vitctl",
 ]  # fmt: skip

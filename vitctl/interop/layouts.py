@@ -78,6 +78,14 @@ LAYOUTS: dict[str, TensorLayout] = {
             gates_unsure=True,
         ),
         TensorLayout(
+            "timm-naflex",
+            "timm's NaFlexVit",
+            torch_names.TIMM_NAFLEX,
+            bases=("", "module.", "model.", "backbone."),
+            has=("embeds.proj.weight", "blocks.0.attn.qkv.weight"),
+            left_out=(r"(.*\.)?mask_token",),
+        ),
+        TensorLayout(
             "hf-dinov2",
             "DINOv2 in Hugging Face transformers",
             torch_names.HF_DINOV2,
@@ -157,10 +165,10 @@ class Detected:
 
 _UNLIKE = (
     (
-        r"(.*\.)?embeds\.proj\.weight",
-        "the model takes images of any proportions (timm's NaFlexVit), vitctl's take squares",
-        "import the same weights from transformers (SigLIP 2's NaFlex), or a model with a fixed "
-        "resolution, a vit_* of timm",
+        r"(.*\.)?embeds\.pos_embed_[xy]",
+        "the model adds position embeddings of rows and of columns (timm's NaFlexVit with "
+        "pos_embed=factorized), vitctl's have one for each patch",
+        "import a model with learned ones, as naflexvit_base_patch16_gap of timm",
     ),
 )
 """Names that only models unlike ours have, what these models are, and what helps."""

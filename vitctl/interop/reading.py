@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -60,7 +59,7 @@ def read(weights: Weights, *, said: Said) -> Model:
     shape = TorchShapes(detected, weights.shapes)
     grid, embedded = grid_of(shape, about, said)
     taken = OpenSettings(detected, about, said)
-    if shape.is_matrix:
+    if shape.is_matrix or shape.names.position_rank == 4:
         # Its own preprocessing keeps the whole image and its proportions.
         about = replace(about, squashed=True, crop_ratio=1.0)
         rows, columns = (side * shape.patch for side in grid)
@@ -78,7 +77,7 @@ def read(weights: Weights, *, said: Said) -> Model:
         detected.layout.names,
         base=detected.base,
         embedded=embedded,
-        tokens=math.prod(grid),
+        grid=grid,
         gated=shape.gated,
         distillation=shape.distillation > 0,
         patch_matrix=shape.is_matrix,

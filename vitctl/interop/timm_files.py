@@ -81,7 +81,7 @@ def files(model: Exported) -> dict[str, bytes]:
     }
     embedded = config.class_tokens if is_distilled else 0
     groups = torch_tensors.groups(
-        config, torch_names.TIMM, base="", embedded=embedded, tokens=config.tokens
+        config, torch_names.TIMM, base="", embedded=embedded, grid=(config.grid, config.grid)
     )
     tensors = matching.written(groups, model.params)
     return {

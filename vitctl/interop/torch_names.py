@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -23,7 +23,7 @@ class Names:
     Attributes:
       patch_matrix: whether the patch embedding's weight may be a matrix over p p 3, as in NaFlex,
         where all others have a convolution.
-      position_rank: 3 is [1, n, d], 2 an embedding table [n, d].
+      position_rank: 3 is [1, n, d], 2 an embedding table [n, d], 4 a grid [1, rows, columns, d].
       cls_rank: of the [class] token: 3 is [1, 1, d], 1 is [d].
       fused: name of the one matrix of query, key and value, if it is one.
       fused_join: what its parts begin with: `.weight` and `.bias`, or `_weight` and `_bias`.
@@ -97,6 +97,17 @@ TIMM = Names(
     map_head="attn_pool",
     head="head",
     head_outside=False,
+)
+TIMM_NAFLEX = replace(
+    TIMM,
+    patch="embeds.proj",
+    patch_matrix=True,
+    position="embeds.pos_embed",
+    position_rank=4,
+    cls="embeds.cls_token",
+    registers="embeds.reg_token",
+    distillation=None,
+    distilled=None,
 )
 HF_VIT = Names(
     patch="embeddings.patch_embeddings.projection",

@@ -110,6 +110,18 @@ def grid_of(shape: TorchShapes, about: Described, said: Said) -> tuple[tuple[int
             f"the weights do not match the model: missing {shape.base}{shape.names.position}; "
             "position embeddings are learned in this layout"
         )
+    if shape.names.position_rank == 4:
+        if len(position) != 4:
+            raise InputError(
+                f"the position embeddings are {list(position)}, not [1, rows, columns, d]"
+            )
+        stored = (position[1], position[2])
+        if said.grid not in (None, stored):
+            raise UsageError(
+                f"the position embeddings are of {stored[0]}x{stored[1]} patches",
+                hint="leave out --grid",
+            )
+        return stored, 0
     rows = position[-2] if len(position) > 1 else 0
     cls = int(shape.has_class_token) + shape.distillation
     extras = sorted({cls + shape.registers, cls, 0}, reverse=True)

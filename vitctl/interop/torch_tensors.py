@@ -28,7 +28,7 @@ def groups(
     *,
     base: str,
     embedded: int,
-    tokens: int,
+    grid: tuple[int, int],
     gated: GatedNames | None = None,
     distillation: bool = False,
     patch_matrix: bool = False,
@@ -38,7 +38,7 @@ def groups(
     Args:
       base: in front of all names but, with `head_outside`, the classifier's.
       embedded: how many of the tokens in front of the patches have position embeddings.
-      tokens: rows of position embeddings for patches, as the file has them.
+      grid: (rows, columns) of position embeddings for patches, as the file has them.
       gated: names of SwiGLU, of a model that has it; None: the first of `names.gated`.
       distillation: whether the file has a distillation token; if the model's head does not read
         it, it is the first of our registers.
@@ -46,7 +46,7 @@ def groups(
     """
     if gated is None and names.gated:
         gated = names.gated[0]
-    writer = _Writer(config, names, base, embedded, tokens, gated, distillation, patch_matrix)
+    writer = _Writer(config, names, base, embedded, grid, gated, distillation, patch_matrix)
     return list(writer.all())
 
 
@@ -56,7 +56,7 @@ class _Writer:
     names: Names
     base: str
     embedded: int
-    tokens: int
+    grid: tuple[int, int]
     gated: GatedNames | None
     distillation: bool
     patch_matrix: bool
@@ -105,10 +105,9 @@ class _Writer:
         """Tokens in front of the patches, and position embeddings: rows of theirs are added to
         ours."""
         config, names, base = self.config, self.names, self.base
-        d, rows = config.width, self.embedded + self.tokens
-        theirs: dict[str, Shape] = {
-            f"{base}{names.position}": (1, rows, d) if names.position_rank == 3 else (rows, d)
-        }
+        d, rows = config.width, self.embedded + math.prod(self.grid)
+        shapes: dict[int, Shape] = {2: (rows, d), 3: (1, rows, d), 4: (1, *self.grid, d)}
+        theirs = {f"{base}{names.position}": shapes[names.position_rank]}
         fronts = self._fronts()
         theirs |= fronts
         our_counts = {"cls": config.class_tokens, "registers": config.registers}

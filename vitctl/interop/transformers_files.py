@@ -67,7 +67,7 @@ def files(model: Exported) -> dict[str, bytes]:
         chosen.names,
         base=chosen.base,
         embedded=chosen.embedded,
-        tokens=config.tokens,
+        grid=(config.grid, config.grid),
     )
     tensors = matching.written(groups, model.params) | chosen.extra
     description = chosen.description | {"architectures": [chosen.title], "dtype": "float32"}
