@@ -15,6 +15,7 @@ from vitctl.scaling.settings import loss_bounds, resolve_against, settings
 from vitctl.scaling.study import study
 from vitctl.scaling.summary import FitReport
 from vitctl.scaling.user_table import guesses, read_points, repeats_seeds, resolve
+from vitctl.text.quantities import counted
 from vitctl.text.tables import Table
 
 _FRONTIERS: dict[FrontierRule, str] = {
@@ -82,7 +83,7 @@ def study_table(cfg: ScalingConfig, table: Table, *, emit: Emit) -> FitReport:
     """The summary of a resolved configuration, with the law's `band` for drawing."""
     points, skipped, seeds = read_points(table, cfg.columns)
     if skipped:
-        emit(Caution(f"{skipped} rows with empty cells were skipped"))
+        emit(Caution(f"skipped: {counted(skipped, 'row')} with empty cells"))
     result = study(points, settings(cfg, points, seeds=seeds))
     against = None if cfg.against == "none" else cfg.against
     unit = cfg.columns.compute_unit or ""

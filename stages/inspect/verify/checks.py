@@ -16,6 +16,7 @@ from vitctl.artifacts.runs import CHECKPOINTS
 from vitctl.errors import VitctlError
 from vitctl.events import Emit, Progress
 from vitctl.places import Place
+from vitctl.text.quantities import counted
 from vitctl.text.quoting import quoted
 from vitctl.train.telemetry import goodput, metrics
 
@@ -93,7 +94,8 @@ def _check_artifact(
     strange = strangers(artifact.path, own=listed)
     if strange:
         verdict.remarks.append(
-            f"{len(strange)} files are not its own, such as {quoted(strange[0])}"
+            f"{counted(len(strange), 'file is', 'files are')} not its own, such as "
+            f"{quoted(strange[0])}"
         )
     for parent in manifest.parents:
         _check_parent(parent, verdict, store=store)

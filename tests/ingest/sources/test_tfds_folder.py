@@ -168,7 +168,7 @@ def test_folders_that_are_not_whole(tmp_path):
     with pytest.raises(InputError, match=r"is missing \(1 of 2 files are\)"):
         list_images(str(root))
     array_record(root / "x-train.array_record-00001-of-00002", images(1))
-    assert "holds 1 records, and dataset_info.json says 2" in list_images(str(root)).cautions[0]
+    assert "holds 1 record, and dataset_info.json says 2" in list_images(str(root)).cautions[0]
     info = json.loads((root / "dataset_info.json").read_text())
     for change in (
         {"name": "../x"}, {"name": 1}, {"splits": [{"name": "../a", "shardLengths": [1]}]},

@@ -175,7 +175,7 @@ def test_sources_without_images_say_what_to_do(tmp_path):
     with pytest.raises(InputError, match="not a folder"):
         list_folder(tmp_path / "1.jpg")
     make(tmp_path, "a/read me.txt")
-    with pytest.raises(InputError, match=r"1 \.txt files"):
+    with pytest.raises(InputError, match=r"1 \.txt file\b"):
         list_folder(tmp_path)
 
 

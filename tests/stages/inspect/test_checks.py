@@ -132,7 +132,7 @@ def test_files_of_others_are_a_remark(store):
     (photos.path / ".DS_Store").touch()
     verdict = checked(photos, store, deep=True)
     assert verdict.whole
-    assert verdict.remarks == ["1 files are not its own, such as '.DS_Store'"]
+    assert verdict.remarks == ["1 file is not its own, such as '.DS_Store'"]
 
 
 def test_inputs_that_changed_are_problems_and_those_elsewhere_remarks(store, tmp_path):

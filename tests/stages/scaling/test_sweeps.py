@@ -59,7 +59,7 @@ def test_rows_of_runs_that_failed_are_left_out(store):
     sweep, events = sweeps.sweep(store, sweeps.summary([*sweeps.rows(), failed])), []
     fit = api.scaling_fit(sweep, set=QUICK, store=store, emit=events.append)
     assert SCALING_FIT.summary(fit).points == 16
-    assert any(isinstance(e, Caution) and "1 rows with empty cells" in e.text for e in events)
+    assert any(isinstance(e, Caution) and "1 row with empty cells" in e.text for e in events)
 
 
 def test_figures_of_a_sweep(store, sweep):

@@ -50,13 +50,16 @@ def test_of_many_kinds_the_most_frequent_are_said_and_the_others_counted(tmp_pat
     make(tmp_path, *(f"cat/{i}.x{kind:02}" for kind in range(kinds) for i in range(kinds - kind)))
     (note,), cautions = said(tmp_path)
     assert cautions == []
-    shown = [f"{kinds - kind} .x{kind:02} files" for kind in range(min(kinds, 8))]
+    shown = [
+        f"{kinds - kind} .x{kind:02} {'file' if kinds - kind == 1 else 'files'}"
+        for kind in range(min(kinds, 8))
+    ]
     assert note == f"skipped in {tmp_path}: {', '.join([*shown, *([end] if end else [])])}"
 
 
 def test_kinds_that_are_not_shown_are_counted_also_in_errors(tmp_path):
     make(tmp_path, *(f"cat/a.x{kind}" for kind in range(5)))
-    with pytest.raises(InputError, match=r"it holds 1 \.x\d files, .*, and 2 more kinds\)"):
+    with pytest.raises(InputError, match=r"it holds 1 \.x\d file, .*, and 2 more kinds\)"):
         list_folder(tmp_path)
     assert kinds_in_words(Counter(), most=3) == ""
 

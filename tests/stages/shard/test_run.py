@@ -261,7 +261,7 @@ def test_what_a_policy_did_is_counted_and_said(source, store):
     assert artifact.summary["converted"] == {}
     assert artifact.manifest.config["pixels"] == {"max_short_side": 30, "background": "#000000"}
     texts = [event.text for event in events if isinstance(event, Note)]
-    assert "shrunk: 1 images" in texts
+    assert "shrunk: 1 image" in texts
     (row,) = (event for event in events if isinstance(event, Settings) and event.title == "dataset")
     assert row.values["images"] == "shorter side at most 30, laid on #000000"
     stored = everything(Dataset.load(artifact.path))

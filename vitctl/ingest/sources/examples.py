@@ -21,6 +21,7 @@ from vitctl.ingest.listing import Listing, Source
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.table import in_parts, read_table
 from vitctl.protobuf import LENGTH, VARINT, read_varint
+from vitctl.text.quantities import counted
 
 # TF-Slim's ImageNet has the first of each, TensorFlow Datasets the second.
 _IMAGES = ("image/encoded", "image", "image_raw", "image/data")
@@ -140,7 +141,7 @@ def list_examples(
         else:
             if meaning.expected is not None and count != meaning.expected[number]:
                 cautions.append(
-                    f"{part.shown} holds {count:,} records, and dataset_info.json says "
+                    f"{part.shown} holds {counted(count, 'record')}, and dataset_info.json says "
                     f"{meaning.expected[number]:,}"
                 )
     for option, column in (("image", choices.image_column), ("label", choices.label_column)):
