@@ -26,8 +26,8 @@ from vitctl.pixels.header import BadImageError
 ImageFunction = Callable[[Any, Any], Any]
 """string[] or uint8[h, w, 3], int32[2] -> float32[h, w, 3]"""
 
-# Batches made ahead of the one in use.
-_PREFETCH = 2
+PREFETCHED = 2
+"""Batches made ahead of the one in use."""
 # Small batches are read several at once, up to so many images and bytes: what a read costs whatever
 # its size (a job a shard, a hand-over to TensorFlow) is then a hundredth of decoding.
 _READ_IMAGES, _READ_BYTES = 256, 16 * 2**20
@@ -200,7 +200,7 @@ def images_in_order(
         .unbatch()
         .map(as_it_is(function), num_parallel_calls=workers, deterministic=True)
         .batch(batch)
-        .prefetch(_PREFETCH)
+        .prefetch(PREFETCHED)
         .with_options(options)
     )
     blocks = iter(data)

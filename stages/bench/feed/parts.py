@@ -28,6 +28,8 @@ from vitctl.errors import InputError, UsageError
 _SAMPLE, _SAMPLE_BYTES = 1024, 128 * 2**20
 # Read at once, as the input reads small batches (`vitctl.data.tf_pipeline`).
 _READ = 256
+# Images that decoding alone hands over at once: so many numbers that taking them costs nothing.
+_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,12 @@ def sample(source: ImageSource, cfg: FeedConfig) -> ImagesInMemory:
     return ImagesInMemory(indices[: len(images)], column, seeds[: len(images)])
 
 
+def ready_batches(*, workers: int, batch: int) -> int:
+    """How many batches `tf.data` has ready where nobody has asked for a while, beside those that a
+    prefetch holds: those that its calls may spread over, and one that is whole."""
+    return 1 + -(-workers // batch)
+
+
 class Decoding:
     """A function of every image of a sample, on TensorFlow's threads; of each result only one
     number is handed over."""
@@ -98,9 +106,13 @@ class Decoding:
         self._images = len(images.images)
         data = tf.data.Dataset.from_tensor_slices((images.images, images.seeds)).repeat()
         data = data.map(as_it_is(number), num_parallel_calls=workers, deterministic=True)
-        # So many numbers at a time that taking them costs nothing.
-        self._chunk = min(64, self._images)
-        self._data = iter(data.batch(self._chunk).with_options(options))
+        self._ready = ready_batches(workers=workers, batch=_CHUNK)
+        self._data = iter(data.batch(_CHUNK).with_options(options))
+
+    def take_ready(self) -> None:
+        """Take what is decoded already, which would count as images that cost nothing. Raises as
+        `some` does."""
+        self.some(0, least=self._ready * _CHUNK)
 
     def some(self, seconds: float, *, least: int = 1) -> int:
         """Work for so many seconds and on at least so many images; how many that were. Raises
@@ -109,7 +121,7 @@ class Decoding:
         try:
             while done < least or time.perf_counter() < end:
                 next(self._data)
-                done += self._chunk
+                done += _CHUNK
         except load_tensorflow().errors.OpError as error:
             raise self._culprit(error) from None
         return done

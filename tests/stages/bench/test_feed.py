@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
@@ -19,6 +20,7 @@ from tests.data.encoded_images import encode, rgb
 from vitctl.data.config import AugmentConfig
 from vitctl.data.opening import open_dataset
 from vitctl.data.order import batch_indices
+from vitctl.data.tensorflow import load_tensorflow
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.formula.family import FormulaConfig
 from vitctl.settings.overrides import Overrides
@@ -91,6 +93,30 @@ def test_what_decodes_alone_decodes_and_names_what_it_cannot(dataset):
     for decoder in parts.decoding(source, cfg, sample, workers=1).values():
         with pytest.raises(InputError, match=f"the image {damaged} .record 5 of .*can't be used"):
             decoder.some(0)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_is_ready_before_a_round_is_no_more_than_is_taken_first(workers):
+    """Images whose decoding a round does not measure would make decoding alone look cheaper."""
+    tf = load_tensorflow()
+    calls = itertools.count(1)
+
+    def counted(data, seed):
+        last = tf.numpy_function(lambda: np.int64(next(calls)), [], tf.int64)
+        return tf.reshape(last, [1, 1, 1])
+
+    sample = parts.ImagesInMemory(
+        np.arange(2), np.array([b"a", b"b"], object), np.zeros((2, 2), np.int32)
+    )
+    decoder = parts.Decoding(sample, counted, workers=workers, named=InputError)
+    taken = decoder.some(0)
+    run._settle()
+    before = next(calls) - 1
+    decoder.take_ready()
+    taken_first = parts.ready_batches(workers=workers, batch=64) * 64
+    assert taken + 64 <= before <= taken + taken_first
+    run._settle()
+    assert next(calls) - 2 <= taken + 2 * taken_first
 
 
 def test_a_sample_is_what_training_begins_with(dataset):
