@@ -17,6 +17,8 @@ from vitctl.data.names import text_of
 from vitctl.errors import InputError, NotFoundError, UsageError
 from vitctl.events import silent
 from vitctl.ingest.reading.spool import at_random
+from vitctl.ingest.reading.streams import open_stream
+from vitctl.ingest.sources import array_files, formats
 from vitctl.ingest.sources.formats import list_images
 from vitctl.ingest.spelled_paths import expanded
 from vitctl.ingest.trees.folder import list_folder
@@ -254,6 +256,22 @@ def test_the_last_of_two_members_with_a_name_counts(tmp_path):
     listing = list_images(str(tmp_path / "t"))
     assert contents(listing) == {"a/1.jpg": b"new", "b/1.jpg": b"b"}
     assert listing.skipped["members that a later one of the same name replaces"] == 1
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_what_a_tar_is_is_looked_up_once(photos, tmp_path, mode, monkeypatch):
+    """Each look opens the file, and decompresses its beginning."""
+    source = packed(tmp_path / "a.tar", photos / "train", mode=mode)
+    opened = []
+
+    def counted(path):
+        opened.append(path)
+        return open_stream(path)
+
+    monkeypatch.setattr(formats, "open_stream", counted)
+    monkeypatch.setattr(array_files, "open_stream", counted)
+    assert len(list_images(str(source)).entries) > 0
+    assert opened == [os.fsencode(source)]
 
 
 def test_a_bomb_ends_at_its_limit(tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ from vitctl.ingest.reading.mat_format import (
     NUMERIC,
     parsed_tag,
 )
+from vitctl.ingest.reading.streams import PlainStream
 
 MOST_VARIABLES = 1000
 _PIECE_BYTES = 2**20
@@ -91,7 +92,7 @@ def _array(
     part: Part, file: IO[bytes], at: int, size: int, order: str, *, compressed: bool
 ) -> MatArray | None:
     """The array of an element; None for one that holds no numbers, or is damaged."""
-    stream = _Inflated(file, size) if compressed else _Stretch(file, size)
+    stream = _values(file, at, size, compressed=compressed)
     reader = _Elements(stream, order)
     try:
         if compressed:
@@ -121,35 +122,24 @@ def open_values(part: Part, array: MatArray) -> Iterator[_Source]:
     """The values of an array as they are stored, from the first on. Raises OSError; what is read
     of damaged data raises zlib.error or is short."""
     with open(part.path, "rb") as file:
-        file.seek(array.element)
-        stream: _Source = (
-            _Inflated(file, array.element_bytes)
-            if array.compressed
-            else _Stretch(file, array.element_bytes)
-        )
+        stream = _values(file, array.element, array.element_bytes, compressed=array.compressed)
         left = array.values_at
         while left and (piece := stream.read(min(left, _PIECE_BYTES))):
             left -= len(piece)
         yield stream
 
 
-class _Stretch:
-    """The next bytes of a file, and none behind them."""
-
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file, self._left = file, size
-
-    def read(self, size: int, /) -> bytes:
-        data = self._file.read(min(size, self._left))
-        self._left -= len(data)
-        return data
+def _values(file: IO[bytes], begin: int, size: int, *, compressed: bool) -> _Source:
+    """The bytes of an element."""
+    stretch = PlainStream(file, begin + size, start=begin)
+    return _Inflated(stretch) if compressed else stretch
 
 
 class _Inflated:
-    """The next bytes of a file, decompressed by zlib as they are read."""
+    """The bytes of a stream, decompressed by zlib as they are read."""
 
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file = _Stretch(file, size)
+    def __init__(self, file: PlainStream) -> None:
+        self._file = file
         self._expander = zlib.decompressobj()
 
     def read(self, size: int, /) -> bytes:
@@ -162,7 +152,7 @@ class _Inflated:
         return b""
 
 
-_Source = _Stretch | _Inflated
+_Source = PlainStream | _Inflated
 
 
 class _Elements:

@@ -87,7 +87,7 @@ def open_stream(path: bytes) -> Iterator[Stream]:
 
 def decompressed(stream: Stream, *, size: int, compression: Compression) -> Stream:
     """The contents of the next `size` bytes of a stream, which are compressed."""
-    file = io.BufferedReader(_Limited(stream, size))
+    file = io.BufferedReader(Stretch(stream, size))
     return DecompressedStream(file, compression, compressed_bytes=size)
 
 
@@ -111,6 +111,46 @@ class PlainStream:
         passed = min(size, self.end - self.at)
         self.at += passed
         return passed
+
+
+class Stretch(io.RawIOBase):
+    """The next bytes of a stream and none behind them, as a stream and as a file."""
+
+    compressed = True  # it can't be read at random
+
+    def __init__(self, stream: Stream, size: int) -> None:
+        self._stream, self.end = stream, size
+        self.at = 0
+        self._begun = b""
+
+    def peek(self, size: int) -> bytes:
+        """The first bytes, which are read again."""
+        self._begun = self._stream.read(min(size, self.end))
+        return self._begun
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = max(0, self.end - self.at)
+        size = left if size < 0 else min(size, left)
+        data, self._begun = self._begun[:size], self._begun[size:]
+        if size > len(data):
+            data += self._stream.read(size - len(data))
+        self.at += len(data)
+        return data
+
+    def skip(self, size: int) -> int:
+        size = max(0, min(size, self.end - self.at))
+        first, self._begun = self._begun[:size], self._begun[size:]
+        passed = len(first) + self._stream.skip(size - len(first))
+        self.at += passed
+        return passed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class DecompressedStream:
@@ -247,19 +287,3 @@ class _Xz(io.RawIOBase):
             if data:
                 buffer[: len(data)] = data
                 return len(data)
-
-
-class _Limited(io.RawIOBase):
-    """The next bytes of a stream as a file."""
-
-    def __init__(self, stream: Stream, size: int) -> None:
-        self._stream, self._left = stream, size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        data = self._stream.read(min(len(buffer), self._left))
-        self._left -= len(data)
-        buffer[: len(data)] = data
-        return len(data)

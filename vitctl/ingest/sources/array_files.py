@@ -23,14 +23,14 @@ from vitctl.ingest.litter import IMAGE_ENDINGS, folder_kind
 from vitctl.ingest.parts import DamagedError, Part
 from vitctl.ingest.reading.streams import (
     Stream,
+    Stretch,
     compression_of,
     decompressed,
     open_stream,
 )
 from vitctl.ingest.trees import own_output, zip_members
 from vitctl.ingest.trees.archive_walk import ArchivedFile, ArchiveWalk, is_archive_name
-from vitctl.ingest.trees.tar_members import is_tar
-from vitctl.ingest.trees.zip_members import is_zip, is_zip_file
+from vitctl.ingest.trees.zip_members import is_zip_file
 from vitctl.pixels.file_kinds import HEAD_BYTES
 
 _MOST_FILES = 100
@@ -146,44 +146,12 @@ def _walk(part: Part) -> ArchiveWalk:
 
 def _content(file: ArchivedFile) -> Stream:
     """What a file in an archive holds: as it lies there, or decompressed."""
-    stream = _Stretch(file.stream, file.size)
+    stream = Stretch(file.stream, file.size)
     head = stream.peek(8)
     compression = compression_of(head)
     if compression is None:
         return stream
     return decompressed(stream, size=file.size, compression=compression)
-
-
-class _Stretch:
-    """The next bytes of a stream, and none behind them."""
-
-    compressed = True  # it can't be read at random
-
-    def __init__(self, stream: Stream, size: int) -> None:
-        self._stream, self.end = stream, size
-        self.at = 0
-        self._begun = b""
-
-    def peek(self, size: int) -> bytes:
-        """The first bytes, which are read again."""
-        self._begun = self._stream.read(min(size, self.end))
-        return self._begun
-
-    def read(self, size: int, /) -> bytes:
-        size = max(0, min(size, self.end - self.at))
-        first, self._begun = self._begun[:size], self._begun[size:]
-        data = first
-        if size > len(first):
-            data += self._stream.read(size - len(first))
-        self.at += len(data)
-        return data
-
-    def skip(self, size: int) -> int:
-        size = max(0, min(size, self.end - self.at))
-        first, self._begun = self._begun[:size], self._begun[size:]
-        passed = len(first) + self._stream.skip(size - len(first))
-        self.at += passed
-        return passed
 
 
 @dataclass(frozen=True)
@@ -325,15 +293,6 @@ def _digest(file: ArrayFile) -> bytes:
     except DamagedError as error:
         raise InputError(f"{file.shown} can't be read {error}", hint="download it again") from None
     return digest.digest()
-
-
-def is_archive(path: bytes) -> bool:
-    """Whether a file is a tar, compressed or not, or a zip."""
-    try:
-        head = ArrayFile.on_disk(path).head()
-    except (DamagedError, InputError, OSError):
-        return False
-    return is_tar(head) or is_zip(head, path)
 
 
 def _holds_archives(part: Part) -> bool:

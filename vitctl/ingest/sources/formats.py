@@ -23,8 +23,8 @@ from vitctl.ingest.labels.label_tables import LabelTables
 from vitctl.ingest.labels.named_lists import NamedLists
 from vitctl.ingest.listing import Listing
 from vitctl.ingest.parts import DamagedError
-from vitctl.ingest.reading.streams import compression_of, open_stream
-from vitctl.ingest.sources.array_files import files_of_archive, files_of_folder, is_archive
+from vitctl.ingest.reading.streams import open_stream
+from vitctl.ingest.sources.array_files import files_of_archive, files_of_folder
 from vitctl.ingest.sources.array_records import is_array_record, list_array_records
 from vitctl.ingest.sources.array_sets import check_no_pickle, list_arrays
 from vitctl.ingest.sources.arrow import is_arrow, is_saved, list_arrows, list_saved
@@ -120,9 +120,15 @@ def list_images(
             if listing is not None:
                 return listing
         return read_folder(Path(given), choices, own=own)
-    chosen = _named(format) if format is not None else _format_of(paths)
-    formats = FORMATS if format is None else [chosen] * (chosen.list_array_files is not None)
-    if formats and len(paths) == 1 and is_archive(paths[0]):
+    formats: Sequence[Format] = FORMATS
+    if format is None:
+        head = _head(paths[0])
+        chosen = _format_of(paths, head)
+    else:
+        chosen = _named(format)
+        formats = (chosen,) if chosen.list_array_files is not None else ()
+        head = _head(paths[0]) if formats and len(paths) == 1 else b""
+    if formats and len(paths) == 1 and (is_tar(head) or is_zip(head)):
         files = files_of_archive(paths[0])
         listing = _listed(list_arrays, given, files, formats, choices) if files else None
         if listing is not None:
@@ -169,9 +175,11 @@ def _named(name: FormatName) -> Format:
     return next(format for format in FORMATS if format.name == name)
 
 
-def _format_of(paths: Sequence[bytes]) -> Format:
-    """The format of files, from the contents of the first and the last. Raises `InputError`."""
-    first, last = (_recognised(path) for path in (paths[0], paths[-1]))
+def _format_of(paths: Sequence[bytes], head: bytes) -> Format:
+    """The format of files, from the contents of the first, which are `head`, and of the last.
+    Raises `InputError`."""
+    first = _recognised(paths[0], head)
+    last = _recognised(paths[-1], _head(paths[-1])) if len(paths) > 1 else first
     if first != last:
         raise InputError(
             f"{text_of(paths[0])} and {text_of(paths[-1])} are of two formats: "
@@ -181,22 +189,26 @@ def _format_of(paths: Sequence[bytes]) -> Format:
     return first
 
 
-def _recognised(path: bytes) -> Format:
+def _head(path: bytes) -> bytes:
+    """The first bytes of what a file holds, decompressed where they can be. Raises `InputError`."""
     shown = text_of(path)
     if not os.path.isfile(path):
         kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
         raise InputError(f"{shown} is {kind}, where a file is expected")
     try:
-        with open(path, "rb") as file:
-            raw = file.read(HEAD_BYTES)
-        head = raw
-        if compression_of(raw) is not None:
+        try:
             with open_stream(path) as stream:
-                head = stream.read(HEAD_BYTES)
-    except DamagedError:
-        head = raw
+                return stream.read(HEAD_BYTES)
+        except DamagedError:
+            with open(path, "rb") as file:
+                return file.read(HEAD_BYTES)
     except OSError as error:
         raise InputError(f"{shown} can't be read ({error.strerror})") from None
+
+
+def _recognised(path: bytes, head: bytes) -> Format:
+    """The format of a file whose first bytes, decompressed, are `head`."""
+    shown = text_of(path)
     check_no_pickle(head, shown)
     check_not_hdf5(head, shown)
     for format in FORMATS:
