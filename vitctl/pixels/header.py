@@ -27,6 +27,9 @@ _PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVI
 # Tags of TIFF 6.0, and of DNG 1.4.
 _BITS, _PHOTOMETRIC, _DNG_VERSION = 258, 262, 50706
 _WHITE_IS_ZERO = 0
+# Pillow skips what it does not know in a header byte by byte or piece by piece, 400 MiB of zeros
+# for minutes (2026-11-30). A GIF of 100 megapixels in its blocks of 255 bytes takes 0.8 million.
+_MOST_READS = 2**21
 
 
 class BadImageError(Exception):
@@ -137,15 +140,27 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
         yield image
 
 
+class _Pieces(io.BytesIO):
+    """The bytes of an image, of which a reader takes so many pieces at most."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > _MOST_READS:
+            raise BadImageError(f"it is made of more than {_MOST_READS:,} pieces, as no image is")
+        return super().read(size)
+
+
 def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data), formats=formats)
-    except Image.UnidentifiedImageError:
+        return Image.open(_Pieces(data), formats=formats)
+    except (Image.UnidentifiedImageError, BadImageError):
         raise
     except Exception:  # metadata, perhaps; without it, if it is a PNG
         if not data.startswith(b"\x89PNG"):
             raise
-        return Image.open(io.BytesIO(bare_png(data)), formats=formats)
+        return Image.open(_Pieces(bare_png(data)), formats=formats)
 
 
 def _heif_reader() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.data.encoded_images import encode, rgb, rgba, with_orientation
 from vitctl.data.tensorflow import as_it_is, load_tensorflow
 from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.pixels.storage import ImageStorage
+from vitctl.pixels import header as headers
 from vitctl.pixels.header import BadImageError, read_header
 
 MAX_PIXELS = 10**6
@@ -268,3 +270,19 @@ def test_rotation_in_a_png_behind_its_pixels():
     prepared = prepare(data, storage=ImageStorage(MAX_PIXELS))
     assert prepared.converted == "turned upright (EXIF or XMP)"
     assert np.array_equal(seen_in_training(prepared.image), np.rot90(images.pixels(), -1))
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"\xff\xd8\xff", b"\0"),
+        (b"\xff\xd8\xff", b"\xff"),
+        (b"P6 #", b"x"),
+        (encode(rgb(), "PNG")[:33], bytes(4) + b"teSt" + zlib.crc32(b"teSt").to_bytes(4)),
+    ],
+)
+def test_a_header_without_end_is_left(begin, piece, monkeypatch):
+    """Of hundreds of MiB Pillow reads byte after byte for minutes."""
+    monkeypatch.setattr(headers, "_MOST_READS", 500)
+    with pytest.raises(BadImageError, match="more than 500 pieces"):
+        read_header(begin + 1000 * piece, max_pixels=10**6)

@@ -138,7 +138,8 @@ def test_webdataset(tmp_path):
             ("1/deep/x.y.jpg", 8, None, ()),
         ][:3]
     )
-    assert listing.skipped["images without a .cls file"] == 2
+    # The file without a class is the only one of its kind that was of no use.
+    assert listing.skipped == {"images without a .cls file": 2, ".cls files": 1}
     assert "read as a WebDataset" in listing.reading
     assert contents(listing)["1/0.jpg"] == b"0"
     assert list_images(source, exclude=["tench"]).classes == ["shark"]
@@ -228,6 +229,13 @@ def test_no_path_leads_out(tmp_path):
         "members without a name": 1,
         "devices, pipes and sparse files": 1,
     }
+
+
+def test_an_archive_without_images_offers_no_files_in_it(tmp_path):
+    (tmp_path / "evil.tar").write_bytes(written([("../a/1.jpg", b"1"), ("../b/1.jpg", b"2")]))
+    with pytest.raises(InputError, match="2 members whose path leads out") as caught:
+        list_images(str(tmp_path / "evil.tar"))
+    assert "evil.tar/" not in caught.value.hint
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])

@@ -38,7 +38,8 @@ from vitctl.pixels.picture_mark import HEAD_BYTES, is_marked
 
 TarKind = Literal["tar", "webdataset"]
 
-_NO_CLASS = "images without a .cls file"
+_CLASS_ENDING = ".cls"
+_NO_CLASS = f"images without a {_CLASS_ENDING} file"
 _NONE, _SEVERAL = -1, -2
 _OTHER = "devices, pipes and sparse files"
 _LINKS = "links in the archive"
@@ -102,6 +103,8 @@ class _Samples:
         self.labels = array("i")
         """Of each image that was taken; `_NONE` if it has no class, `_SEVERAL` if its sample says
         several."""
+        self.files = 0
+        """How many .cls files were read."""
         self._key: bytes | None = None
         self._class = _NONE
         self._first = 0
@@ -115,6 +118,7 @@ class _Samples:
             self.end()
             self._key = key
         if ending == b"cls" and file.size <= _MOST_CLASS_BYTES and (text := file.read(file.size)):
+            self.files += 1
             name_ = text_of(text.strip())
             label = self.names.setdefault(name_, len(self.names))
             self._class = label if self._class in (_NONE, label) else _SEVERAL
@@ -210,6 +214,7 @@ def list_tars(
         if not choices.takes_labels:
             files = files.unlabelled()
         else:
+            tree.skipped[f"{_CLASS_ENDING} files"] -= samples.files
             if missing := int((classes == _NONE).sum()):
                 tree.skipped[_NO_CLASS] += missing
             if several := int((classes == _SEVERAL).sum()):
@@ -232,7 +237,7 @@ def list_tars(
                 source,
                 files,
                 list(samples.names),
-                skipped=tree.skipped,
+                skipped=+tree.skipped,
                 reading=f"{shown} is read as a WebDataset, {splits}",
             ),
             choices,

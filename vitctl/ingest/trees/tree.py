@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -108,9 +109,14 @@ def nothing_found(tree: Tree, skipped: Counter[str]) -> InputError:
     if skipped[own_output.KIND] or skipped[own_output.PICTURES]:
         return own_output.refusal(tree.path)
     contents = kinds_in_words(skipped, most=_SHOWN)
+    hint = (
+        "give a folder of class folders with images, of images without labels with "
+        "--unlabelled, or `digits` for the built-in ones"
+    )
+    if os.path.isdir(tree.path):
+        files = shlex.quote(f"{tree.path.rstrip('/')}/*")
+        hint += f"; of archives or tables the files: vitctl shard {files}"
     return InputError(
         f"there is no image in {tree.path}" + (f" (it holds {contents})" if contents else ""),
-        hint="give a folder of class folders with images, of images without labels with "
-        "--unlabelled, or `digits` for the built-in ones; of archives or tables the files: "
-        f"vitctl shard {shlex.quote(tree.path.rstrip('/') + '/*')}",
+        hint=hint,
     )
