@@ -36,10 +36,12 @@ def test_checkpoints(command):
 def test_lengths():
     cooldown = help_of("cooldown", "--steps")
     small, little, paper = (recipe.load(name).cooldown for name in ("small", "little", "paper"))
-    assert f"small and little {small.share:.0%} of its step" in cooldown
+    assert (
+        f"{small.share:.0%} of the checkpoint's step with the recipes small and little" in cooldown
+    )
     assert little.share == small.share
     shortest, longest = paper.of(trunk=1), paper.of(trunk=10**9)
-    assert f"paper {show_count(shortest)} to {show_count(longest)}" in cooldown
+    assert f"{show_count(shortest)} to {show_count(longest)} with paper" in cooldown
     duration = recipe.load_finetune().duration
     finetune = help_of("finetune", "--steps")
     assert f"{show_count(duration.steps)}, or {duration.epochs:g} epochs" in finetune
@@ -70,7 +72,7 @@ def test_the_models_that_recipes_train_where_none_is_named():
     text = help_of("pretrain", "--model")
     models = {name: recipe.load(name).model for name in ("small", "paper", "little")}
     assert models["small"] == models["paper"]
-    assert f"the recipe's: {models['small']}, and {models['little']} of little" in text
+    assert f"default: {models['small']}, or {models['little']} with the recipe little" in text
 
 
 def test_every_command_counts_a_total():
