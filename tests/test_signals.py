@@ -18,7 +18,7 @@ import pytest
 from tests.compiling import QUICK
 from tests.forking import COMMAND, DECODING, LOOKING, TRAINING, Forked
 from tests.waiting import PATIENCE_S, until, until_it_waits
-from vitctl.signals.abandoned import Abandoned, Beside, under_way, unless_abandoned
+from vitctl.signals.abandoned import Abandoned, BackgroundWork, under_way, unless_abandoned
 from vitctl.signals.stop import Insisting
 
 ROOT = Path(__file__).parents[1]
@@ -211,7 +211,7 @@ def test_work_of_another_thread_is_awaited_or_abandoned():
 
 def test_work_beside_is_begun_before_it_is_waited_for():
     begun = threading.Event()
-    work = Beside(lambda: begun.set() or 3)
+    work = BackgroundWork(lambda: begun.set() or 3)
     assert begun.wait(PATIENCE_S)
     assert work.result() == 3
     work.abandon()

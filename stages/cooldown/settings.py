@@ -24,6 +24,7 @@ def resolve(
     waiting = branching.unfinished_before(checkpoint)
     if waiting is not None:
         emit(Caution(waiting))
+    branching.check_no_sequences(overrides.tree())
     branch = branching.cooled(checkpoint, steps=steps, shape=shape)
     if weights == "ema":
         branch.tree["from_weights"] = measuring.weights(checkpoint, requested=weights).name

@@ -29,6 +29,7 @@ _REFUSED = {
     "from_schedule": "runs of a grid begin from random weights",
     "from_weights": "runs of a grid begin from random weights",
     "from_head": "runs of a grid begin from random weights",
+    "procedural": "the compute of a run of a grid is that of its images",
 }
 
 

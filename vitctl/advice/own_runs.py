@@ -124,6 +124,8 @@ def _read(result: Artifact, *, store: Store) -> Iterator[Measurement]:
         raise _Skip("are of models whose dataset is gone, or was synthetic")
     images = summary.images
     flops = float(images * frozen.trained_flops(cfg.model, cfg.optim))
+    if summary.flops is not None and summary.flops > 1.0001 * flops:
+        raise _Skip("are of models that learnt from more than these images")
     images_of = result.manifest.parent("data")
     data = () if images_of is None or not images_of.path else ("--data", images_of.path)
     facts = ImageFacts(examples, cfg.model.classes, eval_split=None)

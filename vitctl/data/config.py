@@ -124,7 +124,7 @@ class ProceduralConfig(Config):
 
     steps: PositiveInt
     language: Language = "dyck"
-    kinds: int = Field(64, ge=2, le=10_000)
+    kinds: int = Field(64, ge=2, le=1_000)
     masked: float = Field(0.5, gt=0, le=1)
     peak_lr: float | None = Field(None, gt=0)
 

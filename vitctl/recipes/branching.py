@@ -62,6 +62,15 @@ def cooled(checkpoint: Artifact, *, steps: int | None, shape: CooldownShape) -> 
     return Branch(tree, tuple(notes))
 
 
+def check_no_sequences(requested: Tree) -> None:
+    """Raise UsageError for settings of a run from random weights in those that a user gave."""
+    if requested.get("procedural") is not None:
+        raise UsageError(
+            "procedural is of a run from random weights, and this one begins from a checkpoint",
+            hint="leave it out: its blocks have learnt from images already",
+        )
+
+
 def unfinished_before(checkpoint: Artifact) -> str | None:
     """A sentence on a cooldown off an earlier step of the same run that waits to be continued:
     a run that is named without a step means its newest one, which may have moved on since."""

@@ -10,7 +10,7 @@ from vitctl.data.config import HELD_OUT
 from vitctl.errors import UsageError
 from vitctl.model.config import Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.recipes import cropping
-from vitctl.recipes.branching import Branch, trained_with
+from vitctl.recipes.branching import Branch, check_no_sequences, trained_with
 from vitctl.recipes.pretraining import ImageFacts, earlier_versions, examples_of_epoch, unscaled
 from vitctl.recipes.recipe import Preset, RateScaling, load_finetune
 from vitctl.settings.trees import Tree, at, merge, positive
@@ -49,6 +49,7 @@ def resolve(
     the strong augmentation of pretraining does not. Of small images crops keep more.
     """
     _check_choice(overrides)
+    check_no_sequences(overrides)
     rules = load_finetune(preset)
     before = trained_with(checkpoint)
     epoch = examples_of_epoch(images, overrides)

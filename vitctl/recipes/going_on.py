@@ -22,7 +22,13 @@ from vitctl.model import variants
 from vitctl.model.config import FREE_FIELDS, Loss, ModelConfig, calm_bias, nearest_sizes
 from vitctl.optim import schedules
 from vitctl.recipes import finetuning, measuring, pretraining
-from vitctl.recipes.branching import IMPORT, off_schedule, trained_with, trunk_of
+from vitctl.recipes.branching import (
+    IMPORT,
+    check_no_sequences,
+    off_schedule,
+    trained_with,
+    trunk_of,
+)
 from vitctl.recipes.pretraining import MOCK_CLASSES, ImageFacts
 from vitctl.recipes.recipe import RecipeName, load
 from vitctl.recipes.settings import Length, RunSettings, built
@@ -119,6 +125,7 @@ def resolve(
     """
     tree = overrides.tree()
     check_keys(TrainConfig, tree)
+    check_no_sequences(tree)
     _check_model(source, model, tree)
     match _from_schedule(source, requested=at(tree, "from_schedule")):
         case "continue":

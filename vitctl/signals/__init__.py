@@ -4,11 +4,11 @@ stop        whether a stop was requested, and whether a second signal insists
 ownership   the signals of a command that the same command continues
 loops       the blocks in which a first signal is only a request
 deaf        Ctrl-C in commands of another kind, while their main thread hears nothing
-abandoned   native work that a signal may leave behind
+abandoned   work in a thread of its own, which a signal may leave behind
 unraisable  interrupts in finalizers and callbacks, where Python can raise nothing
 """
 
-from vitctl.signals.abandoned import Abandoned, Beside, under_way, unless_abandoned
+from vitctl.signals.abandoned import Abandoned, BackgroundWork, under_way, unless_abandoned
 from vitctl.signals.deaf import ending_if_deaf
 from vitctl.signals.loops import graceful, nothing_to_save, unless_owned
 from vitctl.signals.ownership import (
@@ -25,7 +25,7 @@ from vitctl.signals.unraisable import keep_interrupts
 
 __all__ = [
     "Abandoned",
-    "Beside",
+    "BackgroundWork",
     "Interrupted",
     "Owner",
     "Stop",

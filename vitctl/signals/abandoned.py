@@ -1,5 +1,5 @@
-"""Native work that a signal may leave behind: a compiler cannot be broken off, and need not be
-waited for where nothing depends on what it makes."""
+"""Work in a thread of its own that a signal may leave behind: a compiler, or an import, cannot be
+broken off, and need not be waited for where nothing depends on what it makes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Abandoned(Exception):
     """The work goes on in a thread of its own; nobody waits for it any more."""
 
 
-class Beside(Generic[T]):
+class BackgroundWork(Generic[T]):
     """Work in a thread of its own, begun at once."""
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -27,7 +27,7 @@ class Beside(Generic[T]):
         self._results: list[T] = []
         self._errors: list[BaseException] = []
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vitctl-native", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="vitctl-background", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -42,7 +42,7 @@ class Beside(Generic[T]):
 
     def result(self, *, gives_up: Callable[[], bool] = lambda: False) -> T:
         """What the work returns, or raises; this thread hears of signals meanwhile. Raises
-        Abandoned as soon as `gives_up` says so."""
+        Abandoned as soon as `gives_up` says so. Once: what it returned is not kept."""
         try:
             while not self._over.wait(_LOOK_EVERY_S):
                 if gives_up():
@@ -51,9 +51,13 @@ class Beside(Generic[T]):
             self.abandon()
             raise
         self._thread.join()
-        if self._errors:
+        self.raise_error()
+        return self._results.pop()  # who asked has it; here it would lie for as long as this does
+
+    def raise_error(self) -> None:
+        """Raise what the work has raised; nothing if it goes on, or has ended well."""
+        if self._over.is_set() and self._errors:
             raise self._errors[0]
-        return self._results[0]
 
     def abandon(self) -> None:
         """Nobody waits for it any more but the interpreter's end."""
@@ -67,7 +71,7 @@ class Beside(Generic[T]):
 def unless_abandoned(work: Callable[[], T], *, gives_up: Callable[[], bool]) -> T:
     """What `work` returns, or raises, in a thread beside this one, which hears of signals
     meanwhile. Raises Abandoned as soon as `gives_up` says so."""
-    return Beside(work).result(gives_up=gives_up)
+    return BackgroundWork(work).result(gives_up=gives_up)
 
 
 def _wait() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import jax
 import jax.monitoring
@@ -28,6 +29,32 @@ def test_the_first_is_made_before_it_is_asked_for_and_all_come_in_order():
     with begun(numbers()) as items:
         assert made.wait(PATIENCE_S)
         assert list(items) == [0, 1, 2]
+
+
+def test_the_first_is_not_kept():
+    """A batch of 4,096 images of 224 px is 2.5 GB, which would lie there until training ends."""
+
+    class Batch:
+        pass
+
+    with begun(Batch() for _ in range(3)) as items:
+        first = weakref.ref(next(items))
+        assert first() is None
+        next(items)
+
+
+def test_an_error_that_is_known_is_raised_before_the_batch_is_asked_for():
+    begins = threading.Event()
+
+    def numbers():
+        begins.wait()
+        yield 1 // 0
+
+    with begun(numbers()) as items:
+        items.raise_error()
+        begins.set()
+        with pytest.raises(ZeroDivisionError):
+            until(lambda: items.raise_error(), "there is no error")
 
 
 def test_no_batches_are_none():

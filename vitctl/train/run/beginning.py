@@ -164,7 +164,7 @@ def _require_no_sequences(cfg: TrainConfig) -> None:
     if cfg.procedural is not None:
         raise UsageError(
             "procedural is of a run from random weights, and this one begins from a checkpoint",
-            hint="leave out --procedural, or --from",
+            hint="leave it out: its blocks have learnt from images already",
         )
 
 

@@ -11,20 +11,45 @@ from contextlib import contextmanager
 from itertools import islice
 
 from vitctl.data.batches import TrainBatch
-from vitctl.signals import Beside
+from vitctl.signals import BackgroundWork
+
+
+class Feed(Iterator[TrainBatch]):
+    """The same batches, if any; the first is made in a thread of its own from here on."""
+
+    def __init__(self, batches: Iterator[TrainBatch]) -> None:
+        self._batches = batches
+        self._first: BackgroundWork[list[TrainBatch]] | None = BackgroundWork(
+            lambda: list(islice(batches, 1))
+        )
+
+    def __next__(self) -> TrainBatch:
+        if self._first is not None:
+            first, self._first = self._first.result(), None
+            yielded = next(iter(first), None)
+            if yielded is None:
+                raise StopIteration
+            return yielded
+        return next(self._batches)
+
+    def raise_error(self) -> None:
+        """Raise the error of the first batch where it is known already: who is about to compile for
+        minutes need not do that first."""
+        if self._first is not None:
+            self._first.raise_error()
+
+    def abandon(self) -> None:
+        """Nobody waits for the first batch any more."""
+        if self._first is not None:
+            self._first.abandon()
 
 
 @contextmanager
-def begun(batches: Iterator[TrainBatch]) -> Iterator[Iterator[TrainBatch]]:
-    """The same batches, if any. The first is made in a thread of its own from here on; an error of
-    it is raised where it is asked for. Leaving the block before that does not wait for it."""
-    first = Beside(lambda: list(islice(batches, 1)))
-
-    def from_the_first() -> Iterator[TrainBatch]:
-        yield from first.result()
-        yield from batches
-
+def begun(batches: Iterator[TrainBatch]) -> Iterator[Feed]:
+    """A feed of these batches. Leaving the block does not wait for a first batch that is still
+    under way."""
+    feed = Feed(batches)
     try:
-        yield from_the_first()
+        yield feed
     finally:
-        first.abandon()
+        feed.abandon()

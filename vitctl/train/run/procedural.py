@@ -9,8 +9,8 @@ so a run that is killed meanwhile begins again and comes to the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,9 +31,11 @@ from vitctl.train.program import state as states
 from vitctl.train.program.footprint import MemoryPlan
 from vitctl.train.program.objective import MaskedSymbols
 from vitctl.train.program.state import TrainState
-from vitctl.train.program.step import make_step
+from vitctl.train.program.step import StepStats, make_step
+from vitctl.train.run.jitted import Jitted
+from vitctl.train.telemetry.goodput import Meter
 
-_PROGRESS_EVERY = 10
+_LOOK_EVERY = 10
 _POSITION = "position"
 """Where a model learns its position embeddings, they are under this name."""
 
@@ -49,13 +51,15 @@ def warmed(
     *,
     layout: Layout,
     memory: MemoryPlan,
+    meter: Meter,
+    after_step: Callable[[int], None],
     emit: Emit,
 ) -> TrainState:
-    """A fresh state of `cfg`, its blocks trained on sequences.
+    """A fresh state of `cfg`, its blocks trained on sequences, which counts as steps. `after_step`
+    is called with the number of steps that are done, and may raise.
 
     Raises DivergedError for a loss that is not finite.
     """
-    emit(Doing("procedural"))
     own = settings(cfg, procedural)
     # Drawn again below: a step gives up what it is given, and nothing is to lie there meanwhile.
     same = {
@@ -67,35 +71,30 @@ def warmed(
         own, {**states.drawn(own, layout=layout), **same}, layout=layout
     )
     del same
-    step = in_step(
-        make_step(
-            own,
-            layout=layout,
-            remat=memory.remat,
-            microbatch=memory.microbatch,
-            objective=MaskedSymbols(),
-        )
+    program = make_step(
+        own,
+        layout=layout,
+        remat=memory.remat,
+        microbatch=memory.microbatch,
+        objective=MaskedSymbols(),
     )
+    step = Jitted(in_step(program)).timed(meter=meter, emit=emit)
     losses: list[float] = []
-    stats: Any = None
-    for batch in _batches(own, procedural, layout=layout):
-        processes.mark("compile" if batch.step == 0 else "step", step=batch.step)
-        rate = np.float32(schedules.value(own.schedule, step=batch.step))
-        arrays = layout.place_batch(tuple(batch.arrays))
-        of_symbols, stats = step(of_symbols, *arrays, *layout.place((rate, np.int32(batch.step))))
-        done = batch.step + 1
-        if done == 1 or done % _PROGRESS_EVERY == 0 or done == procedural.steps:
-            losses.append(float(stats.loss))
-            if not bool(stats.finite):
-                raise DivergedError(
-                    f"the loss on sequences is not finite by step {done}, before the first image",
-                    hint="--set procedural.peak_lr=... takes a smaller learning rate",
-                )
-            emit(
-                Progress(
-                    "sequences", done, procedural.steps, "steps", {"loss": f"{losses[-1]:.3f}"}
-                )
-            )
+    with meter.during("step"):
+        for batch in _batches(own, procedural, layout=layout):
+            processes.mark("compile" if batch.step == 0 else "step", step=batch.step)
+            rate = np.float32(schedules.value(own.schedule, step=batch.step))
+            arrays = layout.place_batch(tuple(batch.arrays))
+            scalars = layout.place((rate, np.int32(batch.step)))
+            of_symbols, stats = step(of_symbols, *arrays, *scalars)
+            done = batch.step + 1
+            if done == 1:
+                emit(Doing("procedural"))
+            if done == 1 or done % _LOOK_EVERY == 0 or done == procedural.steps:
+                losses.append(_finite_loss(stats, done))
+                fields = {"loss": f"{losses[-1]:.3f}"}
+                emit(Progress("sequences", done, procedural.steps, "steps", fields))
+            after_step(done)
     emit(
         Note(
             f"the blocks have learnt {procedural.language} sequences for {procedural.steps:,} "
@@ -108,10 +107,22 @@ def warmed(
     return states.with_params(cfg, params, layout=layout)
 
 
+def _finite_loss(stats: StepStats, done: int) -> float:
+    if not bool(stats.finite):
+        raise DivergedError(
+            f"the loss on sequences is not finite by step {done}, before the first image",
+            hint="--set procedural.peak_lr=... takes a smaller learning rate",
+        )
+    return float(stats.loss)
+
+
 def flops(cfg: TrainConfig, procedural: ProceduralConfig) -> float:
     """What all the steps on sequences cost."""
     own = settings(cfg, procedural)
-    each = frozen.trained_flops(own.model, own.optim)
+    # The classifier answers for each of a sequence's places, and not for their mean alone; forward,
+    # and for the gradients of what it sees and of its weights.
+    answers = 3 * 2 * (own.model.tokens - 1) * own.model.width * procedural.symbols
+    each = frozen.trained_flops(own.model, own.optim) + answers
     return float(procedural.steps * cfg.data.batch * each)
 
 

@@ -43,7 +43,7 @@ class Training:
       start: where the run begins if it has no checkpoint of its own.
       layout: how arrays lie on the devices.
       memory: the way to run that was chosen for the memory there is.
-      step: the train step, compiled by its first call.
+      step: the train step, which is compiled while the first batch is made.
       scorer: scores of held-out images, None where no split is held out.
     """
 
@@ -87,8 +87,8 @@ def prepare(
     runtime: TrainRuntime,
     emit: Emit,
 ) -> Training:
-    """Choose how to run, announce every resolved number, and make the programs (they are compiled
-    when they are first called).
+    """Choose how to run, announce every resolved number, and make the programs; none is
+    compiled yet.
 
     Raises:
       UsageError: devices, mesh or microbatch that don't divide what there is.

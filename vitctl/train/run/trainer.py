@@ -14,7 +14,7 @@ when in `cadence`; which checkpoint is the answer in `selection`; `saving`, `hel
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import numpy as np
@@ -25,7 +25,6 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.manifest import Recipe
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.artifacts.store import Store
-from vitctl.data.batches import TrainBatch
 from vitctl.data.tensorflow import require_tensorflow
 from vitctl.errors import DivergedError, InterruptedRun, UsageError
 from vitctl.events import Caution, Doing, Emit, Note
@@ -42,7 +41,7 @@ from vitctl.train.run import procedural, rollback
 from vitctl.train.run.beginning import StartingPoint, of_checkpoint
 from vitctl.train.run.diverged import Diverged, UpdateRecord
 from vitctl.train.run.diverged_batch import keep
-from vitctl.train.run.feed import begun
+from vitctl.train.run.feed import Feed, begun
 from vitctl.train.run.held_out import Evaluate, evaluator
 from vitctl.train.run.images import Images, open_images
 from vitctl.train.run.reporting import Reporter
@@ -163,7 +162,8 @@ def _attempt(training: Training, signal: Stop) -> Artifact:
     trains = origin.step < cfg.steps
     batches = images.train_batches(training.layout, start_step=origin.step) if trains else iter(())
     with begun(batches) as batches:
-        state = _state_at(origin, training)
+        # Weights that learn sequences first are made where a signal and the time are heeded.
+        state = None if origin.procedural else origin.state(training.layout)
         run.begin(from_step=origin.step, runtime=training.recorded)
         _write_stacks_beside(run)
         return _loop(training, signal, origin, state, batches, damaged=damaged, meter=meter)
@@ -173,13 +173,14 @@ def _loop(
     training: Training,
     signal: Stop,
     origin: StartingPoint,
-    state: TrainState,
-    batches: Iterator[TrainBatch],
+    state: TrainState | None,
+    batches: Feed,
     *,
     damaged: list[int],
     meter: Meter,
 ) -> Artifact:
-    """Train from `state`, that of `origin`, to the end. Raises as `_attempt`."""
+    """Train from `state`, that of `origin`, to the end; None: learn sequences first. Raises as
+    `_attempt`."""
     run, cfg, emit = training.run, training.cfg, training.emit
     cadence, layout = training.cadence, training.layout
     step, consumed = origin.step, origin.consumed
@@ -193,6 +194,8 @@ def _loop(
     stop = processes.shared_stop(signal, step=step)  # of all processes, at the same step
 
     with graceful(signal), report, saver:
+        if state is None:
+            state = _after_sequences(origin, training, signal, batches, meter=meter)
         if training.origin.step < step and (step < cfg.steps or select.missing(step)):
             score.make_up_for(state, step=step, stop=stop)
         before: UpdateRecord | None = None
@@ -204,6 +207,7 @@ def _loop(
             with nothing_to_save() if alone_at_first else nullcontext():
                 if before is None:
                     processes.mark("compile", step=step)
+                    batches.raise_error()
                     _compile(training, state, meter=meter)
                     emit(Doing("open"))
                 processes.mark("data" if before else "start", step=step)
@@ -289,17 +293,32 @@ def _begin(training: Training) -> tuple[StartingPoint, list[int]]:
     return origin, list(problems)
 
 
-def _state_at(origin: StartingPoint, training: Training) -> TrainState:
-    """The state that the run goes on with; of a new one that learns sequences first, after them."""
-    if origin.procedural is None:
-        return origin.state(training.layout)
-    return procedural.warmed(
-        training.cfg,
-        origin.procedural,
-        layout=training.layout,
-        memory=training.memory,
-        emit=training.emit,
-    )
+def _after_sequences(
+    origin: StartingPoint, training: Training, signal: Stop, batches: Feed, *, meter: Meter
+) -> TrainState:
+    """The state of a new run whose blocks have learnt sequences. A signal ends a process alone
+    between two steps, with nothing to save; of several, after the first step on images."""
+    assert origin.procedural is not None
+    is_alone = processes.count() == 1
+
+    def after_step(done: int) -> None:
+        batches.raise_error()
+        if is_alone and signal.requested:
+            raise InterruptedRun(
+                f"{signal.reason} after {done} steps on sequences, of which nothing is saved",
+                hint="run the same command again: it begins with the sequences",
+            )
+
+    with nothing_to_save() if is_alone else nullcontext():
+        return procedural.warmed(
+            training.cfg,
+            origin.procedural,
+            layout=training.layout,
+            memory=training.memory,
+            meter=meter,
+            after_step=after_step,
+            emit=training.emit,
+        )
 
 
 def _compile(training: Training, state: TrainState, *, meter: Meter) -> None:
