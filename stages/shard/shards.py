@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -234,8 +233,8 @@ def _check_space(place: Place, units: Sequence[Unit], workers: int, *, cfg: Shar
         )
         return
     needed_bytes = sum(shard_bytes)
-    free_bytes = shutil.disk_usage(place.local).free
-    if needed_bytes > free_bytes:
+    free_bytes = place.free_bytes()
+    if free_bytes is not None and needed_bytes > free_bytes:
         raise DoesNotFitError(
             f"the shards take about {quantities.show_bytes(needed_bytes)}, and {place} has "
             f"{quantities.show_bytes(free_bytes)} left ({largest})",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -132,10 +134,22 @@ def test_a_failed_first_save_describes_nothing(tmp_path, monkeypatch):
     assert files(tmp_path / "1") == files(tmp_path / "plain")
 
 
+def test_bytes_on_disk_are_those_of_first_copies():
+    """Of one process that has all devices; what is divided counts once, as what is on all does."""
+    arrays_of = tree(0)
+    apart, shared = (arrays.bytes_on_disk(arrays_of, apart=each) for each in (True, False))
+    assert apart == shared
+    like = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), arrays_of
+    )
+    assert arrays.bytes_on_disk(like, apart=True) == shared
+
+
 def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
     series = Series()
     series.begin(made(tmp_path, "0"), parts={"params": tree(0)}, position={}).finish()
-    monkeypatch.setattr(arrays.shutil, "disk_usage", lambda place: type("Disk", (), {"free": 10})())
+    disk = SimpleNamespace(total=100, free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: disk)
     with pytest.raises(DoesNotFitError, match="a checkpoint needs"):
         series.begin(made(tmp_path, "1"), parts={"params": tree(1)}, position={})
     assert not list((tmp_path / "1").iterdir())

@@ -31,12 +31,14 @@ def test_a_kind_answers_each_with_the_same_arguments(kind):
 
 
 def test_room_is_that_of_the_disk_which_a_folder_would_be_on(tmp_path, monkeypatch):
-    disks = {tmp_path: SimpleNamespace(free=7)}
+    disks = {tmp_path: SimpleNamespace(total=9, free=7)}
     monkeypatch.setattr("shutil.disk_usage", disks.__getitem__)
     assert place(str(tmp_path / "new" / "store")).free_bytes() == 7
     monkeypatch.chdir(tmp_path)
     assert place("artifacts").free_bytes() == 7
     assert place("gs://bucket/store").free_bytes() is None
+    disks[tmp_path] = SimpleNamespace(total=0, free=0)
+    assert place("artifacts").free_bytes() is None, "a file system that counts nothing"
 
 
 def questions_of(source: str) -> Iterator[str]:

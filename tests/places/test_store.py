@@ -286,7 +286,7 @@ def test_damaged_shards_are_not_kept(photos, tmp_path):
 
 def test_room_is_checked_before_anything_is_copied(photos, tmp_path, monkeypatch):
     class Full:
-        free = 10
+        total, free = 10**12, 10
 
     monkeypatch.setattr("shutil.disk_usage", lambda path: Full)
     with pytest.raises(DoesNotFitError, match="are needed there"):

@@ -16,6 +16,7 @@ from tests.processes.running import Ended, begin
 from vitctl.artifacts import Run
 from vitctl.errors import NotFoundError
 from vitctl.places import buckets, place
+from vitctl.text.quantities import show_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +63,14 @@ def slow_batches(*args, **options):
         time.sleep(0.25)
         yield batch
 pipeline.train_batches = slow_batches
+"""
+
+
+# The disk of a process has room for so many bytes.
+ROOM = """
+import shutil
+usage = shutil.disk_usage
+shutil.disk_usage = lambda folder: usage(folder)._replace(free={room}[index])
 """
 
 
@@ -131,17 +140,18 @@ def test_one_dies_while_they_send(fake, tmp_path, victim):
     assert (again["digest"], again["files"]) == (steady["digest"], steady["files"])
 
 
+def pretrain(store: object) -> list[object]:
+    return [
+        "pretrain", "--model", "test", "--mock", "--store", store, "--batch", 16, "--res", 16,
+        "--set", "data.mock.examples=64", "--set", "data.eval_split=none",
+        "--set", "model.classes=4", "--set", "schedule.warmup_steps=2", "--mesh", "fsdp=2",
+        "--set", "schedule.timescale_steps=20", "--steps", 8, "--checkpoint-every", 2, "--json",
+    ]  # fmt: skip
+
+
 def test_two_train_one_dies_and_they_go_on(fake, tmp_path, monkeypatch):
     """The command line, each process with a disk of its own: bitwise what it is in a folder."""
     store, environment = f"{fake.url}/trained", fake.environment
-
-    def pretrain(store: object) -> list[object]:
-        return [
-            "pretrain", "--model", "test", "--mock", "--store", store, "--batch", 16, "--res", 16,
-            "--set", "data.mock.examples=64", "--set", "data.eval_split=none",
-            "--set", "model.classes=4", "--set", "schedule.warmup_steps=2", "--mesh", "fsdp=2",
-            "--set", "schedule.timescale_steps=20", "--steps", 8, "--checkpoint-every", 2, "--json",
-        ]  # fmt: skip
 
     running = begin(
         2, *pretrain(store), folder=tmp_path / "killed", prelude=QUICK + SLOW,
@@ -181,3 +191,20 @@ def test_one_that_cannot_reach_the_bucket(fake, tmp_path):
     assert [e.code for e in ended] == [10, 10], ended
     assert "cannot be reached" in ended[1].err
     assert "process 1 ended" in ended[0].err
+
+
+def test_the_disk_of_each_must_have_room_for_its_part(fake, tmp_path):
+    """Of two that have half of every array: what is free on one is too little, and all say so."""
+    if fake.scheme == "gs":
+        pytest.skip("nothing of this is about one kind of bucket")
+    store, environment = f"{fake.url}/full", fake.environment
+    for room, code in (((10**9, 100_000), 6), ((10**9, 10**6), 0)):
+        prelude, folder = QUICK + ROOM.format(room=room), tmp_path / str(code)
+        ended = begin(
+            2, *pretrain(store), folder=folder, prelude=prelude, environment=environment
+        ).ended()
+        assert [e.code for e in ended] == [code, code], "\n".join(e.err for e in ended)
+        if code:
+            said = "".join(each.err for each in ended)
+            assert "error: what one process writes of a checkpoint of" in said
+            assert f"disk1/tmp has {show_bytes(100_000)} free" in said

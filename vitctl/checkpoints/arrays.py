@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,8 +34,9 @@ from vitctl.artifacts.staging import fetched
 from vitctl.checkpoints import event_loops, zarr_chunks
 from vitctl.checkpoints.position import POSITION
 from vitctl.errors import DoesNotFitError, InputError
-from vitctl.places import Place, nofollow
+from vitctl.places import Place, disk, nofollow
 from vitctl.places.local import LocalPath, based
+from vitctl.text.quantities import show_bytes
 
 PARAMS = "params"
 OPT = "opt"
@@ -224,27 +225,41 @@ def _options(apart: bool) -> ocp.options.MultiprocessingOptions:
 
 def check_room(place: Path, tree: Any, *, apart: bool = False) -> None:
     """A disk that fills up in the middle of a save makes orbax's threads print pages of traces."""
-    leaves = jax.tree.leaves(tree)
-    size = _own_bytes if apart else _bytes
-    needed = sum(size(leaf) for leaf in leaves) + len(leaves) * _FILES_A_LEAF * _BLOCK
-    free = shutil.disk_usage(place).free
-    if needed > free:
+    needed = bytes_on_disk(tree, apart=apart)
+    free = disk.free_bytes(place)
+    if free is not None and needed > free:
         raise DoesNotFitError(
-            f"the disk of {place} has {free / 2**20:,.1f} MiB free, and a checkpoint needs "
-            f"{needed / 2**20:,.1f} MiB",
+            f"the disk of {place} has {show_bytes(free)} free, and a checkpoint needs "
+            f"{show_bytes(needed)}",
             hint="free some space and run the same command again; what was saved before is kept",
         )
 
 
+def bytes_on_disk(tree: Any, *, apart: bool) -> int:
+    """At most what a checkpoint of `tree` takes on the disk of this process, where each process
+    has one of its own (`apart`), else on the one that all share.
+
+    `tree` has arrays, or `jax.ShapeDtypeStruct` with shardings: nothing need be allocated.
+    """
+    leaves = jax.tree.leaves(tree)
+    size = _own_bytes if apart else _bytes
+    return sum(size(leaf) for leaf in leaves) + len(leaves) * _FILES_A_LEAF * _BLOCK
+
+
 def _bytes(leaf: Any) -> int:
-    return leaf.nbytes
+    return leaf.size * leaf.dtype.itemsize
 
 
 def _own_bytes(leaf: Any) -> int:
-    """What this process writes of it."""
-    if not isinstance(leaf, jax.Array):
-        return leaf.nbytes
-    return sum(shard.data.nbytes for shard in leaf.addressable_shards if shard.replica_id == 0)
+    """What this process writes of it: the parts of which its devices have the first copy."""
+    sharding = getattr(leaf, "sharding", None)
+    if sharding is None:
+        return _bytes(leaf)
+    firsts: dict[Any, Any] = {}
+    for device, index in sharding.devices_indices_map(leaf.shape).items():
+        firsts.setdefault(tuple((part.start, part.stop) for part in index), device)
+    mine = sum(device.process_index == jax.process_index() for device in firsts.values())
+    return mine * math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
 
 
 def _handler(

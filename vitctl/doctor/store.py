@@ -34,8 +34,10 @@ def disk(request: CheckRequest) -> Finding:
         names = os.statvfs(folder).f_favail
         numbers = {"free_bytes": usage.free, "free_names": names}
         message = f"{usage.free / _GIB:.1f} GiB free of {usage.total / _GIB:.1f}"
+        if not usage.total:
+            message = "its file system doesn't say how much is free"
         hint = f"free some disk space, or choose another --store than {request.store}"
-        if usage.free < _LEAST_FREE:
+        if usage.total and usage.free < _LEAST_FREE:
             return Finding("disk", "fail", message, hint, numbers, exit_code=6)
         written, read = _speeds(folder / "probe")
     numbers |= {"write_bytes_per_s": round(written), "read_bytes_per_s": round(read)}

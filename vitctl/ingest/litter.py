@@ -39,6 +39,11 @@ _MISNAMED = (
 )
 _HALF = re.compile(r"\.\w{3,4}\.(part|partial|crdownload|download|tmp|filepart)")
 _ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf])(?![a-z])", re.IGNORECASE)
+# The noun that a kind begins with, perhaps after one other word, and a verb in the plural.
+_NOUN = re.compile(
+    r"^((?:\S+ )?(?:folder|file|link|image|row|record|member|download|table|bin))s\b"
+)
+_VERB = re.compile(r"\b(that (?:lead|repeat))\b")
 
 
 def folder_kind(name: str) -> str | None:
@@ -77,14 +82,16 @@ def misnamed(name: str) -> str | None:
 def kinds_in_words(counts: Counter[str], *, most: int) -> str:
     """How many files of each kind were left alone, the most frequent ones first: "2 .txt files"."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = [
-        f"{count:,} {kind.removesuffix('s') if count == 1 and kind.endswith(' files') else kind}"
-        for kind, count in ordered[:most]
-    ]
+    shown = [f"{count:,} {_of_one(kind) if count == 1 else kind}" for kind, count in ordered[:most]]
     more = len(counts) - len(shown)
     if more:
         shown.append(f"and {more} more kind{'s' * (more > 1)}")
     return ", ".join(shown)
+
+
+def _of_one(kind: str) -> str:
+    """ "links that lead back up" -> "link that leads back up"."""
+    return _VERB.sub(r"\1s", _NOUN.sub(r"\1", kind))
 
 
 NAMED = "files named as an image "

@@ -14,6 +14,7 @@
     guards             what must hold before a path is published, replaced or removed
     out_file           the one file that a command writes where its user says
     home               the home folder: what `~/` means, and where caches lie
+    disk               how much room a disk has
     scratch            folders on the local disk for files on their way to or from a bucket
 
 An object store has no folders and no renames; an object is replaced as a whole. So what makes

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from vitctl.places import guards, nofollow
+from vitctl.places import disk, guards, nofollow
 from vitctl.places.based_path import BasedPath, temporary_name
 from vitctl.places.buckets import concurrently
 from vitctl.places.contract import PlaceContract
@@ -55,11 +54,11 @@ class LocalPath(BasedPath, PlaceContract):
     def sizes(self, names: Iterable[str]) -> Iterator[int | OSError | nofollow.LinkError]:
         return nofollow.sizes(self, names)
 
-    def free_bytes(self) -> int:
+    def free_bytes(self) -> int | None:
         folder = Path(self).absolute()
         while not folder.exists():
             folder = folder.parent
-        return shutil.disk_usage(folder).free
+        return disk.free_bytes(folder)
 
     def blocks(self, *, sync: bool = False) -> Iterator[bytes]:
         with nofollow.opened(self, "rb", buffering=0) as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vitctl.errors import DoesNotFitError, VitctlError
-from vitctl.places import nofollow
+from vitctl.places import disk, nofollow
 from vitctl.places.local import LocalPath, based
 
 _PREFIX = "vitctl-scratch-"
@@ -45,8 +44,8 @@ def scratch(needed_bytes: int = 0, *, of: str = "") -> Iterator[LocalPath]:
 
 def check_room(where: Path, needed_bytes: int, *, of: str, hint: str) -> None:
     """Raise DoesNotFitError if the disk of `where` has less than that free; `of` says what for."""
-    free = shutil.disk_usage(where).free
-    if needed_bytes > free:
+    free = disk.free_bytes(where)
+    if free is not None and needed_bytes > free:
         raise DoesNotFitError(
             f"the disk of {where} has {free / 2**30:,.2f} GiB free, and "
             f"{needed_bytes / 2**30:,.2f} GiB are needed there" + (f" ({of})" if of else ""),

@@ -251,7 +251,7 @@ def test_a_folder_gives_its_images_in_order(tmp_path):
         Path(n.name).relative_to(tmp_path) for n in names.below(str(tmp_path), emit=said.append)
     ]
     assert [str(path) for path in values] == ["a.webp", "b/1.png", "b/2.JPG", "c"]
-    assert ".txt files" in said[0].text
+    assert ": 1 .txt file, 1 hidden folder, 1 link that leads back up" in said[0].text
     (tmp_path / "empty").mkdir()
     (none,) = names.below(str(tmp_path / "empty"), emit=silent)
     assert none.problem == "the folder has no images"

@@ -39,7 +39,7 @@ def test_misnamed_images_are_said_by_kind(tmp_path):
         "a web address's tail (photo.jpg?w=400), 1 with something after the ending "
         "(photo.jpg:large)); rename them to use them"
     ]
-    assert "1 downloads that did not finish (photo.jpg.part)" in notes[0]
+    assert "1 download that did not finish (photo.jpg.part)" in notes[0]
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,33 @@ def test_kinds_that_are_not_shown_are_counted_also_in_errors(tmp_path):
     assert kinds_in_words(Counter(), most=3) == ""
 
 
+@pytest.mark.parametrize(
+    ("kind", "one"),
+    [
+        (".txt files", "1 .txt file"),
+        ("hidden folders", "1 hidden folder"),
+        ("links that lead back up", "1 link that leads back up"),
+        ("rows in a.csv that repeat another", "1 row in a.csv that repeats another"),
+        ("images in folders left out by --exclude", "1 image in folders left out by --exclude"),
+        ("recycle bins", "1 recycle bin"),
+        ("encrypted members", "1 encrypted member"),
+        (
+            "downloads that did not finish (photo.jpg.part)",
+            "1 download that did not finish (photo.jpg.part)",
+        ),
+    ],
+)
+def test_one_of_a_kind(kind, one):
+    assert kinds_in_words(Counter([kind] * 2), most=1) == f"2 {kind}"
+    assert kinds_in_words(Counter([kind]), most=1) == one
+
+
 def test_too_small_a_disk_is_told_with_the_largest_file(tmp_path, monkeypatch):
     root = make(tmp_path / "photos", *(f"{c}/{i}.jpg" for c in ("cat", "dog") for i in range(3)))
     with open(root / "dog" / "huge.jpg", "wb") as file:
         file.truncate(300 * 2**20)
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("stages.shard.shards.shutil.disk_usage", lambda _: usage(9, 9, 2**20))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(9, 9, 2**20))
     with pytest.raises(DoesNotFitError) as refused:
         run(
             ShardConfig(),

@@ -27,7 +27,9 @@ CONFIG = FormulaConfig(family="multi", classes=6, per_class=3, val_per_class=1, 
 
 def sharded(store, config=CONFIG, *, shards=2, **options):
     settings = {"shards": shards} if shards else {}
-    command = formula_options(config, **settings) | {"runtime": {"workers": 0}}
+    command = formula_options(config, **settings)
+    if not options.get("virtual"):
+        command |= {"runtime": {"workers": 0}}
     return api.shard("formula", store=Store(store), **command, **options)
 
 

@@ -140,7 +140,7 @@ def test_pictures_that_are_made(store):
         inputs = inputs.__class__(
             **{**inputs.__dict__, "formula": inputs.formula.model_copy(update={"classes": 4})}
         )
-        previewed = preview(cfg, inputs, store=store, runtime=HERE)
+        previewed = preview(cfg, inputs, store=store, runtime=ShardRuntime() if virtual else HERE)
         schemas.check(previewed.as_json(), "preview")
         assert previewed.images["train"] == 12
         assert (previewed.sample is None) == virtual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -160,9 +161,9 @@ def test_rows_after_a_crash_are_cut_back(tmp_path):
 
 def test_a_full_disk_is_seen_before_a_save(trained, uninterrupted, pretrain, monkeypatch):
     trained(4)
-    full = checkpoints.shutil.disk_usage("/")._replace(free=10_000)
+    full = shutil.disk_usage("/")._replace(free=10_000)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.shutil, "disk_usage", lambda place: full)
-        with pytest.raises(DoesNotFitError, match="MiB free"):
+        patch.setattr(shutil, "disk_usage", lambda place: full)
+        with pytest.raises(DoesNotFitError, match="KiB free"):
             pretrain(8, store="a")
     assert pretrain(8).digest == uninterrupted(8).digest

@@ -292,7 +292,7 @@ def test_a_disk_without_room_for_a_checkpoint_is_refused_before_the_first_step(
     chunks = sum(entry.size for entry in files if "/c" in entry.path)
     needed = checkpoint_bytes(config(8))
     assert chunks <= needed <= 1.1 * chunks
-    free = SimpleNamespace(free=needed - 1)
+    free = SimpleNamespace(total=10**12, free=needed - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: free)
     events = []
     with pytest.raises(DoesNotFitError, match=r"checkpoint of tiny takes about .* free") as raised:
@@ -301,4 +301,6 @@ def test_a_disk_without_room_for_a_checkpoint_is_refused_before_the_first_step(
     assert not (tmp_path / "a").exists(), "what was refused leaves nothing"
     assert not any(isinstance(event, Progress) for event in events)
     free.free = needed
+    setup.check_disk(SimpleNamespace(path=place(str(tmp_path))), config(8))
+    free.total = free.free = 0  # a file system that counts nothing
     setup.check_disk(SimpleNamespace(path=place(str(tmp_path))), config(8))

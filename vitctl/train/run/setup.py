@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,14 @@ from typing import Any
 
 from vitctl import losses, processes
 from vitctl.artifacts.run_draft import RunDraft
+from vitctl.checkpoints import arrays
 from vitctl.data.order import Window
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.hardware import machine
 from vitctl.inference import scoring
+from vitctl.places import disk
+from vitctl.places.local import LocalPath
 from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding import layout as layouts
 from vitctl.sharding import spec
@@ -23,6 +25,7 @@ from vitctl.sharding.layout import Layout
 from vitctl.text.quantities import show_bytes
 from vitctl.train.config import TrainConfig, TrainRuntime
 from vitctl.train.program import footprint
+from vitctl.train.program import state as states
 from vitctl.train.program.step import make_step
 from vitctl.train.run import least_time
 from vitctl.train.run.announcement import announced
@@ -109,6 +112,8 @@ def prepare(
         microbatch=runtime.microbatch,
     )
     layout = layouts.make(memory.spec, devices=devices)
+    if run.path.local is None and processes.count() > 1:
+        _check_own_disk(cfg, layout)
     if memory.reason is not None:
         emit(Note(memory.reason))
     numbers = announced(cfg, layout, memory, examples=images.examples, classes=len(images.classes))
@@ -154,16 +159,43 @@ def prepare(
 
 def check_disk(run: RunDraft, cfg: TrainConfig) -> None:
     """Raise DoesNotFitError if the disk has no room for a checkpoint, which else is found out at
-    the first save. A bucket's is on this machine's disk first."""
-    place = run.path.local or Path(tempfile.gettempdir())
-    free = processes.share("free disk", lambda: shutil.disk_usage(place).free)
-    needed = footprint.checkpoint_bytes(cfg)
-    if needed <= free:
+    the first save. A bucket's is on this machine's disk first; what each of several processes
+    writes there follows from the layout (`_check_own_disk`)."""
+    place = run.path.local
+    if place is None and processes.count() > 1:
         return
-    other = "--store or --out" if run.path.local is not None else "TMPDIR"
-    raise DoesNotFitError(
-        f"a checkpoint of {cfg.label} takes about {show_bytes(needed)}, and the disk of {place} "
-        f"has {show_bytes(free)} free",
+    needed = footprint.checkpoint_bytes(cfg)
+    scarce = processes.share("free disk", lambda: _scarce(place, needed))
+    if scarce is not None:
+        raise _without_room(cfg, needed, *scarce, bucket=place is None)
+
+
+def _check_own_disk(cfg: TrainConfig, layout: Layout) -> None:
+    """As `check_disk`, in several processes with a bucket: the disks of all of them."""
+    like = layouts.like(states.shapes(cfg), states.shardings(cfg, layout))
+    needed = arrays.bytes_on_disk(like, apart=True)
+    everywhere = processes.gather("own free disk", (needed, _scarce(None, needed)))
+    for needed, scarce in everywhere:
+        if scarce is not None:
+            raise _without_room(cfg, needed, *scarce, bucket=True)
+
+
+def _scarce(place: LocalPath | None, needed_bytes: int) -> tuple[str, int] | None:
+    """The folder for a checkpoint (None: for one on its way to a bucket), and what its disk has
+    free, where that is less than needed."""
+    folder = Path(tempfile.gettempdir()) if place is None else place
+    free = disk.free_bytes(folder)
+    return None if free is None or needed_bytes <= free else (str(folder), free)
+
+
+def _without_room(
+    cfg: TrainConfig, needed: int, folder: str, free: int, *, bucket: bool
+) -> DoesNotFitError:
+    other = "TMPDIR" if bucket else "--store or --out"
+    part = "what one process writes of a checkpoint" if processes.count() > 1 else "a checkpoint"
+    return DoesNotFitError(
+        f"{part if bucket else 'a checkpoint'} of {cfg.label} takes about {show_bytes(needed)}, "
+        f"and the disk of {folder} has {show_bytes(free)} free",
         hint=f"free some space, or choose another disk with {other}",
     )
 
