@@ -236,6 +236,43 @@ def test_nothing_asked_is_a_help_page_on_stderr():
             "options: --from RUN or --data RUN",
         ),
         (["pretrain", "photos"], "vitctl pretrain takes no arguments", "--data photos"),
+        (
+            ["ls", ""],
+            "vitctl ls takes no arguments (got '')",
+            "'' is an empty word, as of a variable that is not set",
+        ),
+        (["evaluate", "", "RUN"], "vitctl evaluate takes no arguments (got '' RUN)", "'' is an"),
+        (
+            ["shard", "", "photos"],
+            "vitctl shard takes SRC alone (got photos behind it)",
+            "'' is an empty word",
+        ),
+        (["shard", "photos", " "], "vitctl shard takes SRC alone (got ' ' behind it)", "' ' is an"),
+        (
+            ["pretrain", "my photos"],
+            "vitctl pretrain takes no arguments (got 'my photos')",
+            "--data 'my photos'",
+        ),
+        (
+            ["shard", "folder", "my photos", "--name", "it's", "--dry-run"],
+            "vitctl shard takes SRC alone (got 'my photos' behind it)",
+            """vitctl shard 'my photos' --name 'it'"'"'s' --dry-run""",
+        ),
+        (
+            ["shard", "folder", "my", "photos"],
+            "vitctl shard takes SRC alone (got my photos behind it)",
+            "quote a name with spaces",
+        ),
+        (
+            ["pretrain", "--", "-x"],
+            "vitctl pretrain takes no arguments (got -x)",
+            "see vitctl pretrain --help",
+        ),
+        (
+            ["ls", os.fsdecode(b"caf\xe9\n")],
+            r"vitctl ls takes no arguments (got 'caf\xe9\n')",
+            "see vitctl ls --help",
+        ),
         (["scaling", "fti"], "no such command 'fti'", "see vitctl scaling --help"),
         (
             ["pretrain", "--recipe", "papr"],

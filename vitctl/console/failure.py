@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
 from vitctl import signals, system_errors
 from vitctl.console import habits
+from vitctl.console.help import arguments_of
 from vitctl.console.text import safe, styled
 from vitctl.errors import InterruptedRun, OutOfReachError, UsageError, VitctlError
 from vitctl.system_errors import causes
@@ -79,9 +82,8 @@ def _usage(error: Exception) -> VitctlError:
     if (sentence := _unreadable(error)) is not None:
         return UsageError(sentence, hint=f"see {path} --help")
     sentence = " ".join(error.format_message().split())  # type: ignore[attr-defined]
-    extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", sentence)
-    if extra is not None and context is not None:
-        return _too_many(as_bytes(extra[1]), context)
+    if sentence.startswith("Got unexpected extra argument") and context is not None:
+        return _too_many(context)
     sentence = as_bytes(sentence.removesuffix(".").replace("Value error, ", ""))
     choice = re.search(r"'([^']*)' is not one of (.*)$", sentence)
     if choice:
@@ -92,22 +94,36 @@ def _usage(error: Exception) -> VitctlError:
     return UsageError(_lower(sentence), hint=f"see {path} --help")
 
 
-def _too_many(extra: str, context: typer.Context) -> UsageError:
+def _too_many(context: typer.Context) -> UsageError:
     """Of words behind those that a command takes, as in `vitctl shard folder photos`."""
     path, params = context.command_path, context.command.params
+    typed, extra = arguments_of(context)
+    shown, help_page = _as_typed(extra), f"see {path} --help"
     arguments = [one for one in params if one.param_type_name == "argument"]
-    if not arguments:
+    values = (context.params.get(one.name or "") for one in arguments)
+    given = [str(value) for value in values if value is not None]
+    empty = next((word for word in (*given, *extra) if not word.strip()), None)
+    if empty is not None:
+        hint = f"{_as_typed([empty])} is an empty word, as of a variable that is not set"
+    elif not arguments:
         options = [one for one in ("--from", "--data") if any(one in p.opts for p in params)]
-        named = " or ".join(f"{option} {extra.split()[0]}" for option in options)
-        hint = f"inputs are named by options: {named}" if named else f"see {path} --help"
-        return UsageError(f"{path} takes no arguments (got {extra})", hint=hint)
-    first = str(context.params.get(arguments[0].name or "", ""))
-    if first.lower() in habits.KINDS_OF_INPUT:
-        hint = f"leave out the word {first}: {path} {extra}"
+        named = " or ".join(f"{option} {_as_typed(extra[:1])}" for option in options)
+        # An option takes no word that looks like another one.
+        is_name = bool(named) and not extra[0].startswith("-")
+        hint = f"inputs are named by options: {named}" if is_name else help_page
+    elif len(extra) == 1 and typed[:1] == given[:1] and typed[0].lower() in habits.KINDS_OF_INPUT:
+        hint = f"leave out the word {typed[0]}: {path} {_as_typed(typed[1:])}"
     else:
-        hint = f"quote a name with spaces; see {path} --help"
+        hint = f"quote a name with spaces; {help_page}"
+    if not arguments:
+        return UsageError(f"{path} takes no arguments (got {shown})", hint=hint)
     names = " ".join(_shown(one) for one in arguments)
-    return UsageError(f"{path} takes {names} alone (got {extra} behind it)", hint=hint)
+    return UsageError(f"{path} takes {names} alone (got {shown} behind it)", hint=hint)
+
+
+def _as_typed(arguments: Sequence[str]) -> str:
+    """Words as a shell takes them; one that cannot be printed as messages quote it."""
+    return " ".join(shlex.quote(word) if word.isprintable() else quoted(word) for word in arguments)
 
 
 _NUMBERS = {

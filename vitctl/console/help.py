@@ -24,6 +24,8 @@ _LEAST_TEXT = 40
 """Columns of text beside the names; with fewer it goes below them."""
 _BELOW = 6
 _EXAMPLE = "Example: "
+_TYPED = "vitctl.typed"
+"""Where a context has the words that its command was given."""
 
 Rows = list[tuple[str, str]]
 
@@ -34,7 +36,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         from vitctl.places.home import expanded_word  # where only verbs are listed, never loaded
 
-        return super().parse_args(ctx, [expanded_word(word) for word in args])
+        ctx.meta[_TYPED] = typed = [expanded_word(word) for word in args]
+        return super().parse_args(ctx, [*typed])  # which takes words out of its list
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(page(self, ctx))
@@ -51,6 +54,17 @@ class Group(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(page(self, ctx))
+
+
+def arguments_of(ctx: Any) -> tuple[list[str], list[str]]:
+    """The words behind a command's name, and those of them that are more arguments than it takes.
+
+    typer's own error joins the latter with spaces, where an empty word and a space within a word
+    cannot be seen.
+    """
+    typed = ctx.meta[_TYPED]
+    _, extra, _ = ctx.command.make_parser(ctx).parse_args([*typed])
+    return typed, extra
 
 
 def show_all(ctx: typer.Context, value: bool) -> None:
