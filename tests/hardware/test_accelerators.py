@@ -129,6 +129,19 @@ def test_what_is_not_sold_names_the_nearest(name, hint):
         ("BM.GPU.A100-v2.8", "A100 80GB", 8),
         ("VM.GPU.A10.2", "A10", 2),
         ("8 H100s", "H100", 8),
+        ("8xL40S", "L40S", 8),
+        ("8 x L40S", "L40S", 8),
+        ("8 L40Ss", "L40S", 8),
+        ("l40s:4", "L40S", 4),
+        ("4xL4", "L4", 4),
+        ("8 x A100", "A100", 8),
+        ("8xA100-80GB", "A100-80GB", 8),
+        ("8\N{MULTIPLICATION SIGN}H100", "H100", 8),
+        ("8-H100", "H100", 8),
+        ("rtx4090x8", "RTX4090", 8),
+        ("nvidia-h100-80gb", "H100-80GB", 1),
+        ("8x NVIDIA H100 80GB HBM3", "H100 80GB HBM3", 8),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090", 1),
     ],
 )
 def test_gpus_are_recognised_and_can_be_planned_for(name, kind, count):
@@ -139,8 +152,13 @@ def test_gpus_are_recognised_and_can_be_planned_for(name, kind, count):
 
 
 @pytest.mark.parametrize(
-    "name", ["v100:8", "mi300x", "t4", "gb200:4", "g5.xlarge", "p3dn.24xlarge", "a4x-highgpu-4g"]
-)
+    "name",
+    [
+        "v100:8", "mi300x", "t4", "gb200:4", "g5.xlarge", "p3dn.24xlarge", "a4x-highgpu-4g",
+        "8xL40", "8xA30", "8xGH200", "8xH20", "8xA10G", "8xRTX A6000", "8xRTX PRO 6000",
+        "RTX 3090 Ti", "4xRTX4090D",
+    ],
+)  # fmt: skip
 def test_gpus_of_which_no_peak_is_known_are_planned_for_where_they_are(name):
     with pytest.raises(UsageError, match="no peak, bandwidth and memory are known") as raised:
         parse(name)
@@ -166,6 +184,26 @@ def test_a_name_of_several_machines_is_answered_with_one_of_them(name, hint):
     assert hint in raised.value.hint
     for spelling in re.findall(r"\S+:8|\S+\.48xlarge|g2-standard-96", hint):
         assert accelerators.gpus(spelling).count == 8
+
+
+@pytest.mark.parametrize("kind", ["h100", "l40s", "l4", "a100", "rtx 4090", "b200"])
+@pytest.mark.parametrize(
+    "form", ["{}:8", "8x{}", "8 x {}", "8*{}", "8 {}", "8 {}s", "{}x8", "{} x 8"]
+)
+def test_forms_of_a_number_are_those_of_every_gpu(form, kind):
+    for name in (form.format(kind), form.format(kind.upper())):
+        assert accelerators.gpus(name) == accelerators.Gpus(kind.upper(), 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("2x8xH100", "h100:16"), ("4 x 4 x A100 40GB", "a100-40gb:16")]
+)
+def test_machines_times_gpus_are_answered_with_all_gpus(name, hint):
+    for named in (parse, gpus):
+        with pytest.raises(UsageError, match="has two numbers") as raised:
+            named(name)
+        assert raised.value.hint == f"give that of all GPUs: {hint}"
+    assert parse(hint).devices == 16
 
 
 @pytest.mark.parametrize("name", ["v4-32", "v3:4x4", "local", "xh100", "banana", "8x"])

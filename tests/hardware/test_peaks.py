@@ -40,6 +40,7 @@ def test_kinds_as_jax_names_them(kind, tera):
         "NVIDIA A10G",
         "NVIDIA GeForce RTX 4090 Laptop GPU",
         "NVIDIA GeForce RTX 4090 D",
+        "NVIDIA GeForce RTX 3090 Ti",
         "",
     ],
 )

@@ -128,11 +128,14 @@ _SEVERAL = {
 """Names of which there are several machines, and how to tell which."""
 
 _GPU_WORD = re.compile(
-    r"(?:nvidia[-_ ])?(?:tesla[-_ ])?"
-    r"(gb200|gb300|b300|b200|h200|h100|a100|l40s|l40|l4|a10g?|a40|a6000|v100|p100|t4|rtx[-_ ]?\w+|"
-    r"mi\d{3}x?)"
-    r"(?:[-_ ]?(?:\d+gb|sxm\d?|pcie|nvl|mega))*"
+    r"(?:(?:nvidia|geforce|quadro|tesla|amd|instinct)[-_ ])*"
+    r"((?:gb200|gb300|gh200|b300|b200|h200|h100|h800|h20|a100|a800|l40s|l40|l20|l4|l2|a10g?|a16|a30|"
+    r"a40|a6000|v100|p100|t4|rtx[-_ ]?(?:pro[-_ ]?|a)?\d{4}(?:[-_ ]?(?:ti|super|ada|d|laptop))*|"
+    r"mi\d{3}[ax]?)"
+    r"(?:[-_ ]?(?:\d+gb|sxm\d?|pcie|nvl|mega|hbm\de?))*)"
 )
+"""Its group is the model without the vendor. GPUs of which no peak is known are there, too: else
+their names would be answered with the names near to them in spelling."""
 
 
 @dataclass(frozen=True)
@@ -199,21 +202,28 @@ def gpus(text: str) -> Gpus | None:
     >>> gpus("g6.12xlarge")
     Gpus(kind='L4', count=4)
     """
-    text = text.strip().lower().removeprefix("standard_")
+    text = _plain(text).removeprefix("standard_")
     if (machine := _machine(text)) is not None:
         return machine
     # SLURM's --gres, Lambda's and Oracle's machines.
     text = re.sub(r"^(?:gres/)?gpus?:(?=[a-z])|^gpu_(?=\d)", "", text)
     text = re.sub(r"^(?:bm|vm)\.gpu\.(.+)\.(\d)$", r"\1:\2", text)
-    count, bare = 1, text
-    if _GPU_WORD.fullmatch(text):
-        pass
-    elif leading := re.fullmatch(r"(\d{1,5})(?: ?[x*] ?_?| )(.+?)s?", text):
-        count, bare = int(leading[1]), leading[2]
+    if (one := _GPU_WORD.fullmatch(text)) is not None:
+        return Gpus(one[1].upper(), 1)
+    if leading := re.fullmatch(r"(\d{1,5})(?: ?[x*] ?_?| |-)(.+)", text):
+        count, bare = leading.groups()
     elif trailing := re.fullmatch(r"(.+?) ?[x:*] ?(\d{1,5})", text):
-        count, bare = int(trailing[2]), trailing[1]
-    named = _GPU_WORD.fullmatch(bare)
-    return None if named is None else Gpus(bare.upper(), count)
+        bare, count = trailing.groups()
+    else:
+        return None
+    # `8 H100s` is a plural, and the s of an L40S is its own.
+    several = _GPU_WORD.fullmatch(bare) or _GPU_WORD.fullmatch(bare.removesuffix("s"))
+    return None if several is None else Gpus(several[1].upper(), int(count))
+
+
+def _plain(text: str) -> str:
+    """In small letters; web pages write `x` as the sign of a product."""
+    return text.strip().lower().replace("\N{MULTIPLICATION SIGN}", "x")
 
 
 def _machine(text: str) -> Gpus | None:
@@ -237,9 +247,22 @@ def _machine(text: str) -> Gpus | None:
     return Gpus(kind, sizes[size]) if is_one and size in sizes else None
 
 
+def of_all_machines(text: str) -> Gpus | None:
+    """The GPUs of `2x8xH100`, which counts machines, too; None for what is no such name.
+
+    >>> of_all_machines("2x8xH100")
+    Gpus(kind='H100', count=16)
+    """
+    machines = re.fullmatch(r"(\d{1,4}) ?[x*] ?(\d{1,4} ?[x*] ?.+)", _plain(text))
+    each = None if machines is None else gpus(machines[2])
+    if machines is None or each is None:
+        return None
+    return Gpus(each.kind, int(machines[1]) * each.count)
+
+
 def which(text: str) -> str | None:
     """How to tell machines apart that have a name in common; None for what is no such name."""
-    text = _DGX.sub("dgx-", text.strip().lower())
+    text = _DGX.sub("dgx-", _plain(text))
     text = text.removeprefix("ml.").partition(".")[0]
     return _SEVERAL.get(re.sub(r"(?<=^g2-standard)-\d+$", "", text))
 

@@ -92,8 +92,9 @@ USABLE = 0.75
 https://docs.jax.dev/en/latest/gpu_memory_allocation.html"""
 
 
-_LESSER = {"LAPTOP", "D"}
-"""Words behind the name of a GPU that make it another: RTX 4090 Laptop GPU, RTX 4090 D."""
+_OTHERS = {"LAPTOP", "D", "TI", "SUPER"}
+"""Words behind the name of a GPU that make it another: RTX 4090 Laptop GPU, RTX 4090 D,
+RTX 3090 Ti."""
 
 
 def gpu_of(device_kind: str) -> Hardware | None:
@@ -103,7 +104,7 @@ def gpu_of(device_kind: str) -> Hardware | None:
     begin or end.
     """
     tokens = set(_tokens(device_kind))
-    if tokens & _LESSER:
+    if tokens & _OTHERS:
         return None
     return next((row for kind, row in GPUS.items() if tokens.issuperset(_tokens(kind))), None)
 

@@ -126,6 +126,8 @@ def gpus(text: str, *, option: str = "--topology") -> Topology:
             f"{option} {quoted(text[:40])} is no GPU at all",
             hint=f"one or more, as in {named.kind}:8",
         )
+    if (total := accelerators.of_all_machines(text)) is not None:
+        raise _twice_counted(text, total, option=option)
     known = f"known are {', '.join(GPUS)}"
     if named is None:
         bare = text.strip().upper().split(":")[0]
@@ -221,6 +223,8 @@ def _unknown(text: str, name: str) -> UsageError:
             f"--topology {quoted(text)}: libtpu compiles no program for a TPU {_OLD} any more",
             hint="the nearest that can be planned for is v3, as in v3-8 (v3:2x2)",
         )
+    if (total := accelerators.of_all_machines(text)) is not None:
+        return _twice_counted(text, total, option="topology")
     if (hint := accelerators.which(text)) is not None:
         return UsageError(
             f"topology {quoted(text[:40])} does not say which machine it is", hint=hint
@@ -241,6 +245,14 @@ def _unknown(text: str, name: str) -> UsageError:
             "h100:8; or take local",
             cutoff=0.5,
         ),
+    )
+
+
+def _twice_counted(text: str, total: accelerators.Gpus, *, option: str) -> UsageError:
+    """Of machines times the GPUs of each."""
+    name = f"{total.kind.lower().replace(' ', '-')}:{total.count or 8}"
+    return UsageError(
+        f"{option} {quoted(text[:40])} has two numbers", hint=f"give that of all GPUs: {name}"
     )
 
 
