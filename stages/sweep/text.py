@@ -14,9 +14,7 @@ from vitctl.text.quantities import plural, show_bytes, show_count
 
 def totals(plan: SweepPlan) -> dict[str, str]:
     """What all of it takes."""
-    rows, trunks = len(plan.runs), len(plan.trunks)
-    shared = sum(trunk.is_shared for trunk in plan.trunks)
-    values = {"runs": f"{plural(rows, 'row')} of a table, from {_trunks(trunks, shared, rows)}"}
+    values = {"runs": f"{plural(len(plan.runs), 'row')} of a table, from {_trunks(plan)}"}
     if plan.part is not None:
         values["part"] = f"{plan.part} of the grid"
     for search in plan.searches:
@@ -40,11 +38,18 @@ def totals(plan: SweepPlan) -> dict[str, str]:
     return values
 
 
-def _trunks(trunks: int, shared: int, rows: int) -> str:
+def _trunks(plan: SweepPlan) -> str:
+    """Where the rows come from: trunks with their cooldowns, runs of their own, or both."""
+    shared = [trunk for trunk in plan.trunks if trunk.is_shared]
     if not shared:
         return "a run each: their schedules end by themselves"
-    apart = "" if shared == trunks else f", {trunks - shared} of them a run for each duration"
-    return f"{plural(trunks, 'trunk')} with a cooldown for each duration{apart}"
+    shapes = dict.fromkeys(branch.shape for branch in shared[0].branches)
+    of_shapes = f" of each shape ({', '.join(shapes)})" if len(shapes) > 1 else ""
+    apart = ", and a run for each duration where a schedule ends by itself"
+    return (
+        f"{plural(len(shared), 'trunk')} with a cooldown{of_shapes} for each duration"
+        f"{apart if len(shared) < len(plan.trunks) else ''}"
+    )
 
 
 def _time(plan: SweepPlan) -> str:

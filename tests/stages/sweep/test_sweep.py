@@ -18,7 +18,7 @@ from stages.sweep.settings import resolve
 from tests import schemas
 from tests.artifacts.making import dataset, recipe, trained
 from tests.stages.finetune.test_finetune import dataset as photos
-from tests.stages.sweep.grids import StandIns, grid
+from tests.stages.sweep.grids import GRID, StandIns, grid
 from vitctl.artifacts import Run, Store
 from vitctl.artifacts.kinds import SWEEP
 from vitctl.errors import (
@@ -36,6 +36,7 @@ from vitctl.recipes.branching import trained_with
 from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import merge
+from vitctl.train.program.footprint import checkpoint_bytes
 
 SMALL = {
     "sizes": [4, "all"],
@@ -219,6 +220,44 @@ def test_cooldowns_of_several_shapes_are_rows_of_their_own(store, stand_ins):
     stand_ins.failures["cooldown", "made"] = VitctlError("the disk is full")
     holes = swept(Store(store.root.parent / "other"), stand_ins, sizes=[4], cooldown_shape=shapes)
     assert SWEEP.summary(holes).failed == 8
+
+
+def test_a_plan_of_several_shapes_counts_the_steps_that_are_trained(store, stand_ins):
+    grid = {
+        "models": [GRID["models"][0]],
+        "sizes": ["all"],
+        "cooldown_shape": ["linear", "1-sqrt"],
+        "axes": {"schedule.kind": ["rsqrt", "linear"]},
+    }
+    plan, _ = planned_runs(store, stand_ins, **grid)
+    lines = [dict(zip(text.columns(plan), line, strict=True)) for line in text.rows(plan)]
+    assert [(line["kind"], line["cooldown_shape"], line["cooldown"]) for line in lines] == [
+        ("rsqrt", "linear", "1"),
+        ("rsqrt", "1-sqrt", "1"),
+        ("linear", "none", "none"),
+        ("rsqrt", "linear", "2"),
+        ("rsqrt", "1-sqrt", "2"),
+        ("linear", "none", "none"),
+    ]
+    assert text.totals(plan)["runs"] == (
+        "6 rows of a table, from 1 trunk with a cooldown of each shape (linear, 1-sqrt) for each "
+        "duration, and a run for each duration where a schedule ends by itself"
+    )
+
+    # The trunk is continued; the others are 5 and 10 steps long.
+    swept(store, stand_ins, **grid)
+    pretrained = [
+        int(what.split()[-1]) for command, what in stand_ins.calls if command == "pretrain"
+    ]
+    cooled = [int(what.split()[-1]) for command, what in stand_ins.calls if command == "cooldown"]
+    assert sorted({*pretrained}) == [4, 5, 8, 10]
+    assert sorted(cooled) == [1, 1, 2, 2]
+    steps = 8 + 5 + 10 + sum(cooled)
+    branch = plan.runs[0].branch
+    assert plan.flops == pytest.approx(branch.flops / branch.steps * steps)
+    assert sum(run.flops for run in plan.runs) == pytest.approx(plan.flops)
+    # Two checkpoints of the trunk, one of each row.
+    assert plan.bytes == 8 * checkpoint_bytes(branch.cfg)
 
 
 def test_a_stop_ends_all(store, stand_ins):
