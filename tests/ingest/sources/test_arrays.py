@@ -21,10 +21,12 @@ from tests.ingest.trees.test_tar import rows, spooled
 from vitctl.errors import InputError
 from vitctl.events import silent
 from vitctl.ingest.listing import read
+from vitctl.ingest.reading import seekable
 from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.sources.array_files import files_of_folder
 from vitctl.ingest.sources.formats import list_images
 from vitctl.pixels.header import BadImageError
+from vitctl.places.scratch import scratch
 
 RNG = np.random.default_rng(0)
 
@@ -203,15 +205,19 @@ def sources(tmp_path):
     }
 
 
-@settings(max_examples=90)
+@settings(max_examples=120, deadline=None)
 @given(
     st.sampled_from(["idx", "cifar", "npz"]),
+    st.sampled_from([None, "a.tar", "a.tar.gz", "a.zip"]),
     st.lists(st.tuples(st.integers(0, 400), st.binary(min_size=1, max_size=5)), max_size=4),
     st.integers(0, 9000),
 )
-def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, format_, changes, cut):
+def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, format_, archive, changes, cut):
     folder = tmp_path_factory.mktemp("a")
     files, pattern = sources(folder)[format_]
+    if archive is not None:
+        archived(folder / archive, files)
+        files, pattern = {archive: (folder / archive).read_bytes()}, archive
     for name, content in files.items():
         data = bytearray(content)
         for at, piece in changes:
@@ -277,8 +283,30 @@ def mnist_files(folder):
     mnist(folder, train=6, t10k=3)
 
 
+def npz_files(folder):
+    """Splits as arrays of one file, as Keras has them."""
+    arrays = {}
+    for split, n in (("train", 6), ("test", 3)):
+        arrays[f"x_{split}"] = RNG.integers(0, 256, (n, 32, 32, 3), np.uint8)
+        arrays[f"y_{split}"] = RNG.integers(0, 10, n)
+    np.savez_compressed(folder / "set.npz", **arrays)
+
+
+def npz_of_splits(folder):
+    """A file a split."""
+    for split, n in (("train", 3), ("val", 8)):
+        images, labels = RNG.integers(0, 256, (n, 60, 50), np.uint8), RNG.integers(0, 10, n)
+        np.savez(folder / f"{split}.npz", images=images, labels=labels)
+
+
+ARRAY_FILES = [
+    *(cifar_10_files, cifar_100_files, stl_10_files, mnist_files),
+    *(npz_files, npz_of_splits),
+]
+
+
 @pytest.mark.parametrize("archive", ["a.tar.gz", "a.tar", "a.zip"])
-@pytest.mark.parametrize("write", [cifar_10_files, cifar_100_files, stl_10_files, mnist_files])
+@pytest.mark.parametrize("write", ARRAY_FILES)
 def test_arrays_in_an_archive_are_those_of_the_folder(tmp_path, archive, write):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -312,12 +340,49 @@ def test_the_same_array_twice_is_read_once(tmp_path):
     assert "holds the same (4 such files)" in listing.notes[-1]
 
 
-def test_arrays_in_an_archive_that_can_not_be_read_there(tmp_path):
-    np.savez(tmp_path / "x.npz", x_train=np.zeros((3, 4, 4), np.uint8), y_train=np.arange(3))
-    archived(tmp_path / "a.tar", {"x.npz": (tmp_path / "x.npz").read_bytes()})
-    with pytest.raises(InputError, match=r"can't be read inside an archive: x\.npz") as error:
-        list_images(str(tmp_path / "a.tar"))
-    assert "unpack it" in error.value.hint
+def test_a_compressed_npz_is_copied_once_for_all_its_arrays(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    npz_files(tmp_path / "folder")
+    archived(tmp_path / "a.zip", files_of(tmp_path / "folder"))
+    listing = list_images(str(tmp_path / "a.zip"))
+    copies = []
+
+    def counted(*arguments, **named):
+        copies.append(arguments)
+        return scratch(*arguments, **named)
+
+    monkeypatch.setattr(seekable, "scratch", counted)
+    with listing.source.reader() as reader:
+        for entry in listing.entries:
+            read(reader, entry)
+    assert {entry.split for entry in listing.entries} == {"train", "test"}
+    assert len(copies) == 1
+
+
+@pytest.mark.parametrize("archive", ["a.tar.gz", "a.tar", "a.zip"])
+def test_an_npz_in_an_archive_that_does_not_fit_is_named(tmp_path, archive):
+    images = RNG.integers(0, 256, (3, 4, 4), np.uint8)
+    for arrays, message in (
+        ({"x_train": images}, "has no array of labels for x_train"),
+        ({"x_train": images, "y_train": np.arange(4)}, "there are 3 images"),
+        ({"x_train": np.array([[[Evil()]]], object), "y_train": np.arange(1)}, "is a pickle"),
+    ):
+        out = io.BytesIO()
+        np.savez(out, **arrays)
+        archived(tmp_path / archive, {"top/x.npz": out.getvalue()})
+        with pytest.raises(InputError, match=rf"top/x\.npz in .*{archive}.* {message}"):
+            list_images(str(tmp_path / archive))
+    archived(tmp_path / archive, {"top/x.npz": out.getvalue()[:-40]})
+    with pytest.raises(InputError, match=rf"top/x\.npz in .*{archive} can't be read"):
+        list_images(str(tmp_path / archive))
+
+
+def test_the_format_of_npz_in_an_archive_can_be_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    npz_files(tmp_path / "folder")
+    archived(tmp_path / "a.tar", files_of(tmp_path / "folder"))
+    named, plain = (list_images(str(tmp_path / "a.tar"), format=f) for f in ("npz", None))
+    assert rows(named) == rows(plain)
 
 
 def test_pickles_in_an_archive_are_named(tmp_path):
@@ -330,11 +395,12 @@ def test_pickles_in_an_archive_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
-def test_an_archive_of_arrays_that_breaks_off_is_refused(tmp_path, name):
+@pytest.mark.parametrize("write", [cifar_10_files, npz_of_splits])
+def test_an_archive_of_arrays_that_breaks_off_is_refused(tmp_path, name, write):
     """Else a batch or a split would be missing without a word."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    cifar_10_files(folder)
+    write(folder)
     archived(tmp_path / name, files_of(folder))
     whole = (tmp_path / name).read_bytes()
     for share in (0.4, 0.6, 0.8):
@@ -370,7 +436,7 @@ def test_a_file_that_is_none_of_its_set_is_no_litter(tmp_path, packed, data, rea
         list_images(str(source))
 
 
-@pytest.mark.parametrize("write", [cifar_10_files, stl_10_files, mnist_files])
+@pytest.mark.parametrize("write", [cifar_10_files, stl_10_files, mnist_files, npz_files])
 def test_two_sets_in_a_folder_are_not_made_one(tmp_path, write):
     """As torchvision's `data/MNIST/raw` and `data/FashionMNIST/raw`."""
     for name in ("MNIST", "FashionMNIST"):
@@ -494,12 +560,15 @@ def test_images_of_an_array_whose_checksum_is_wrong_are_bad_by_name(tmp_path, na
         assert re.search(r"the images .* of .*set\.(zip|npz) are damaged: ", reason)
 
 
-def test_the_file_of_an_archive_whose_checksum_is_wrong_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("write", "ending"), [(cifar_10_files, "data_batch_1.bin"), (npz_files, "set.npz")]
+)
+def test_the_file_of_an_archive_whose_checksum_is_wrong_is_named(tmp_path, write, ending):
     folder = tmp_path / "folder"
     folder.mkdir()
-    cifar_10_files(folder)
+    write(folder)
     source = tmp_path / "set.zip"
     archived(source, files_of(folder))
-    member = with_a_wrong_checksum(source, "data_batch_1.bin")
+    member = with_a_wrong_checksum(source, ending)
     with pytest.raises(InputError, match=rf"{member} in .*set\.zip .*checksum in the archive"):
         list_images(str(source))

@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from tests.ingest.sources.test_arrays import cifar, idx, mnist, pixels_of
+from tests.ingest.sources.test_arrays import archived, cifar, files_of, idx, mnist, pixels_of
 from tests.ingest.trees.test_folder import make
 from tests.ingest.trees.test_tar import rows, spooled
 from vitctl.errors import InputError, UsageError
-from vitctl.ingest.parts import Part
-from vitctl.ingest.reading.mat_arrays import mat_arrays, open_values
+from vitctl.ingest.reading.mat_arrays import array_values, mat_arrays
 from vitctl.ingest.sources.formats import list_images
 from vitctl.pixels.header import BadImageError
 
@@ -125,11 +124,13 @@ def test_a_large_file_is_read_in_pieces(tmp_path):
     path = tmp_path / "train_32x32.mat"
     savemat(path, {"X": np.zeros((32, 32, 3, 8000), np.uint8), "y": np.ones(8000)})
     savemat(tmp_path / "plain.mat", {"X": RNG.integers(0, 256, (99, 8), np.uint8)})
-    (x, _), (plain,) = (mat_arrays(Part.of(bytes(p))) for p in (path, tmp_path / "plain.mat"))
+    (x, _), (plain,) = (
+        mat_arrays(io.BytesIO(p.read_bytes()), shown=p.name) for p in (path, tmp_path / "plain.mat")
+    )
     assert (plain.shape, plain.value_bytes) == ((99, 8), 792)
     tracemalloc.start()
-    with open_values(Part.of(bytes(path)), x) as values:
-        total = 0
+    with path.open("rb") as file:
+        values, total = array_values(file, x), 0
         while piece := values.read(3072):
             total += len(piece)
     assert x.value_bytes <= total < x.value_bytes + 8
@@ -214,18 +215,74 @@ def test_a_folder_that_may_hold_images_is_read_for_these(tmp_path, beside):
     assert [entry.id for entry in listing.entries] == [beside]
 
 
-@settings(max_examples=60, deadline=None)
+def svhn_files(folder):
+    for split, labels in (("train", [1, 10, 3]), ("test", [10, 9]), ("extra", [2])):
+        svhn(folder / f"{split}_32x32.mat", labels)
+
+
+def cifar_mat_files(folder):
+    for name in ("data_batch_1", "test_batch"):
+        data = RNG.integers(0, 256, (3, 3072), np.uint8)
+        savemat(folder / f"{name}.mat", {"data": data, "labels": np.array([[2], [0], [1]])})
+    names = np.array(["apple", "beaver", "cup"], object)
+    savemat(folder / "batches.meta.mat", {"label_names": names})
+    (folder / "readme.html").write_text("<html>")
+
+
+@pytest.mark.parametrize("archive", ["a.tar.gz", "a.tar", "a.zip"])
+@pytest.mark.parametrize("write", [svhn_files, cifar_mat_files])
+def test_matlabs_files_in_an_archive_are_those_of_the_folder(tmp_path, archive, write):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder)
+    archived(tmp_path / archive, files_of(folder))
+    expected, listing = (list_images(str(tmp_path / name)) for name in ("folder", archive))
+    assert rows(listing) == rows(expected)
+    assert listing.classes == expected.classes
+    assert listing.notes == expected.notes
+    packed, plain = pixels_of(listing), pixels_of(expected)
+    assert packed.keys() == plain.keys()
+    assert all(np.array_equal(packed[id_], plain[id_]) for id_ in plain)
+
+
+@pytest.mark.parametrize("archive", ["a.tar.gz", "a.tar"])
+def test_an_archive_of_matlabs_files_that_breaks_off_is_refused(tmp_path, archive):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    cifar_mat_files(folder)
+    archived(tmp_path / archive, files_of(folder))
+    whole = (tmp_path / archive).read_bytes()
+    (tmp_path / archive).write_bytes(whole[: int(0.6 * len(whole))])
+    with pytest.raises(InputError, match=r"is damaged at byte .* some of its files are missing"):
+        list_images(str(tmp_path / archive))
+
+
+def test_a_file_of_matlab_in_an_archive_without_images_is_named(tmp_path):
+    out = io.BytesIO()
+    savemat(out, {"labels": np.arange(1, 9)})
+    archived(tmp_path / "a.tar.gz", {"top/x.mat": out.getvalue()})
+    with pytest.raises(InputError, match=r"top/x\.mat in .*a\.tar\.gz holds no array of images"):
+        list_images(str(tmp_path / "a.tar.gz"))
+
+
+@settings(max_examples=90, deadline=None)
 @given(
+    st.sampled_from([None, "a.tar", "a.tar.gz", "a.zip"]),
     st.booleans(),
     st.lists(st.tuples(st.integers(0, 700), st.binary(min_size=1, max_size=5)), max_size=4),
     st.integers(0, 300),
 )
-def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, compress, changes, cut):
+def test_any_damage_is_a_listing_or_a_sentence(tmp_path_factory, archive, compress, changes, cut):
     path = tmp_path_factory.mktemp("m") / "train_32x32.mat"
     out = io.BytesIO()
     arrays = {"X": np.zeros((4, 3, 3, 5), np.uint8), "y": np.arange(1, 6)}
     savemat(out, arrays, do_compression=compress)
-    data = bytearray(out.getvalue())
+    content = out.getvalue()
+    if archive is not None:
+        archived(path.parent / archive, {path.name: content})
+        path = path.parent / archive
+        content = path.read_bytes()
+    data = bytearray(content)
     for at, piece in changes:
         data[at : at + len(piece)] = piece
     path.write_bytes(data[: max(130, len(data) - cut)])

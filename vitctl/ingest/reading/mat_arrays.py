@@ -7,16 +7,15 @@ class, its axes, its name, its values, of which the first axis runs fastest.
 
 from __future__ import annotations
 
+import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Literal
 
 import numpy as np
 
 from vitctl.errors import InputError
-from vitctl.ingest.parts import DamagedError, Part
+from vitctl.ingest.parts import DamagedError
 from vitctl.ingest.reading.mat_format import (
     COMPLEX,
     COMPRESSED,
@@ -65,32 +64,31 @@ class MatArray:
         return self.count * np.dtype(self.dtype).itemsize
 
 
-def mat_arrays(part: Part) -> list[MatArray]:
-    """The arrays of numbers in a file; others (texts, cells, structures) are passed. Raises
-    InputError where the file is damaged before its first one ends, or holds too many."""
+def mat_arrays(file: IO[bytes], *, shown: str) -> list[MatArray]:
+    """The arrays of numbers in a file that can be sought in; others (texts, cells, structures) are
+    passed. Raises InputError where it holds too many."""
     arrays: list[MatArray] = []
-    with open(part.path, "rb") as file:
-        header = file.read(HEADER_BYTES)
-        order: Literal["<", ">"] = ">" if header[126:128] == b"MI" else "<"
-        at, variables = HEADER_BYTES, 0
-        while at + 8 <= part.size:
-            file.seek(at)
-            kind, size = np.frombuffer(file.read(8), f"{order}u4").tolist()
-            at += 8
-            variables += 1
-            if variables > MOST_VARIABLES:
-                raise InputError(f"{part.shown} holds more than {MOST_VARIABLES:,} variables")
-            if kind in (COMPRESSED, MATRIX):
-                array = _array(part, file, at, size, order, compressed=kind == COMPRESSED)
-                if array is not None:
-                    arrays.append(array)
-            at += size
+    whole = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    header = file.read(HEADER_BYTES)
+    order: Literal["<", ">"] = ">" if header[126:128] == b"MI" else "<"
+    at, variables = HEADER_BYTES, 0
+    while at + 8 <= whole:
+        file.seek(at)
+        kind, size = np.frombuffer(file.read(8), f"{order}u4").tolist()
+        at += 8
+        variables += 1
+        if variables > MOST_VARIABLES:
+            raise InputError(f"{shown} holds more than {MOST_VARIABLES:,} variables")
+        if kind in (COMPRESSED, MATRIX):
+            array = _array(file, at, size, order, compressed=kind == COMPRESSED)
+            if array is not None:
+                arrays.append(array)
+        at += size
     return arrays
 
 
-def _array(
-    part: Part, file: IO[bytes], at: int, size: int, order: str, *, compressed: bool
-) -> MatArray | None:
+def _array(file: IO[bytes], at: int, size: int, order: str, *, compressed: bool) -> MatArray | None:
     """The array of an element; None for one that holds no numbers, or is damaged."""
     stream = _values(file, at, size, compressed=compressed)
     reader = _Elements(stream, order)
@@ -117,16 +115,14 @@ def _array(
         return None
 
 
-@contextmanager
-def open_values(part: Part, array: MatArray) -> Iterator[_Source]:
-    """The values of an array as they are stored, from the first on. Raises OSError; what is read
-    of damaged data raises zlib.error or is short."""
-    with open(part.path, "rb") as file:
-        stream = _values(file, array.element, array.element_bytes, compressed=array.compressed)
-        left = array.values_at
-        while left and (piece := stream.read(min(left, _PIECE_BYTES))):
-            left -= len(piece)
-        yield stream
+def array_values(file: IO[bytes], array: MatArray) -> _Source:
+    """The values of an array of a file as they are stored, from the first on. Raises OSError,
+    zlib.error; what is read of damaged data raises zlib.error or is short."""
+    stream = _values(file, array.element, array.element_bytes, compressed=array.compressed)
+    left = array.values_at
+    while left and (piece := stream.read(min(left, _PIECE_BYTES))):
+        left -= len(piece)
+    return stream
 
 
 def _values(file: IO[bytes], begin: int, size: int, *, compressed: bool) -> _Source:

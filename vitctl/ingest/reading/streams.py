@@ -91,6 +91,16 @@ def decompressed(stream: Stream, *, size: int, compression: Compression) -> Stre
     return DecompressedStream(file, compression, compressed_bytes=size)
 
 
+def span_on_disk(stream: Stream) -> tuple[int, int] | None:
+    """(first byte, number of bytes) of the file in which what is left of a stream lies as it is;
+    None where it is compressed."""
+    if isinstance(stream, PlainStream):
+        return stream.at, stream.end - stream.at
+    if isinstance(stream, Stretch):
+        return stream.span_on_disk()
+    return None
+
+
 class PlainStream:
     """A file as it is, or a stretch of it from `start` to `end`."""
 
@@ -143,6 +153,14 @@ class Stretch(io.RawIOBase):
         passed = len(first) + self._stream.skip(size - len(first))
         self.at += passed
         return passed
+
+    def span_on_disk(self) -> tuple[int, int] | None:
+        """As the function of that name."""
+        span = span_on_disk(self._stream)
+        if span is None:
+            return None
+        first, left = span[0] - len(self._begun), span[1] + len(self._begun)
+        return first, min(left, max(0, self.end - self.at))
 
     def readable(self) -> bool:
         return True

@@ -1,9 +1,11 @@
-"""Files of arrays, on the disk or in an archive: read from front to back, wherever they lie.
+"""Files of arrays, on the disk or in an archive: read from front to back, or at random, wherever
+they lie.
 
     cifar-10-binary.tar.gz    cifar-10-batches-bin/data_batch_1.bin ...
     archive.zip               train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz ...
 
-Nothing is unpacked to the disk. A folder or an archive is one of arrays if it holds no image, and
+Nothing is unpacked to the disk, but a compressed file that is read at random: it is copied to
+TMPDIR while it is read. A folder or an archive is one of arrays if it holds no image, and
 few enough files.
 """
 
@@ -13,14 +15,16 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import IO
 
 from vitctl.data.names import text_of
 from vitctl.errors import InputError
 from vitctl.ingest.litter import IMAGE_ENDINGS, folder_kind
 from vitctl.ingest.parts import DamagedError, Part
+from vitctl.ingest.reading.seekable import seekable
 from vitctl.ingest.reading.streams import (
     Stream,
     Stretch,
@@ -89,6 +93,16 @@ class ArrayFile:
             error.file = self.shown
             raise
 
+    @contextmanager
+    def opened_at_random(self) -> Iterator[IO[bytes]]:
+        """The same as a file that can be sought in. Raises `DoesNotFitError`, too."""
+        try:
+            with opened_at_random_in(self.part, self.inside) as file:
+                yield file
+        except DamagedError as error:
+            error.file = self.shown
+            raise
+
     def head(self) -> bytes:
         """The first bytes of what it holds."""
         with self.opened() as stream:
@@ -138,6 +152,17 @@ def opened_in(part: Part, inside: Archived | None) -> Iterator[Stream]:
         f"{part.shown} is another archive than it was",
         hint="wait until nothing writes to it, then run the command again",
     )
+
+
+@contextmanager
+def opened_at_random_in(part: Part, inside: Archived | None) -> Iterator[IO[bytes]]:
+    """As `opened_in`, as a file that can be sought in: of a plain tar it is read where it lies,
+    else it is copied to the local disk meanwhile. Raises `DoesNotFitError`, too."""
+    with ExitStack() as files:
+        with opened_in(part, inside) as stream:
+            of = f"a file in {part.shown}" if inside is not None else part.shown
+            file = files.enter_context(seekable(stream, part, of=of))
+        yield file
 
 
 def _walk(part: Part) -> ArchiveWalk:

@@ -48,16 +48,8 @@ def list_arrays(
     _check_whole(given, format, files.damage, broken)
     single, twice = without_twins(file.file for file in arrays)
     choices.check_no_columns(given)
-    if format.list_array_files is not None:
-        listing = format.list_array_files(given, single, choices)
-    elif all(file.inside is None for file in single):
-        listing = format.list_files(given, [file.name for file in single], choices)
-    else:
-        raise InputError(
-            f"{given} holds files that can't be read inside an archive: {single[0].base} "
-            f"({format.description})",
-            hint="unpack it, and give the folder",
-        )
+    assert format.list_array_files is not None
+    listing = format.list_array_files(given, single, choices)
     if not twice:
         return listing
     other, first = twice[0]
@@ -74,10 +66,6 @@ def _format(file: HeadedFile, formats: Iterable[Format]) -> Format | None:
                     return format
             except DamagedError:  # by its name and its beginning it is one
                 return format
-        elif (
-            format.is_array and format.recognises is not None and format.recognises(file.head, b"")
-        ):
-            return format
     return None
 
 

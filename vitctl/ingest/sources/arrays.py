@@ -12,8 +12,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ from vitctl.ingest.choices import Choices
 from vitctl.ingest.columns import EntriesBuilder, Entry
 from vitctl.ingest.listing import Access, Bytes, Listing
 from vitctl.ingest.parts import DamagedError, Part
-from vitctl.ingest.reading.mat_arrays import MatArray, open_values
-from vitctl.ingest.sources.array_files import Archived, opened_in
+from vitctl.ingest.reading.mat_arrays import MatArray, array_values
+from vitctl.ingest.sources.array_files import Archived, opened_at_random_in, opened_in
 from vitctl.ingest.table import named_splits, read_table
 from vitctl.text.quoting import one_line
 
@@ -42,18 +42,19 @@ class Block:
     Attributes:
       name: begins their ids.
       part: the number of their file.
-      member: the array in it, of an npz or of a MATLAB file; the file in it, of an archive.
-      start: how many bytes are before the first.
+      inside: which file of it, where it is an archive.
+      offset: how many bytes are before the first.
       shape: number of images, height, width.
       skip: how many are before the pixels of each, its labels.
       planar: whether all red comes before all green.
       by_column: whether the pixels of a column come before those of the next one.
       by_pixel: whether the first pixels of all images come before the second ones.
+      array: that of an npz or of a MATLAB file; None where the file is the array.
     """
 
     name: str
     part: int
-    member: str | MatArray | Archived | None
+    inside: Archived | None
     offset: int
     shape: tuple[int, int, int]
     channels: int
@@ -61,6 +62,7 @@ class Block:
     planar: bool = False
     by_column: bool = False
     by_pixel: bool = False
+    array: str | MatArray | None = None
 
     @property
     def count(self) -> int:
@@ -100,17 +102,22 @@ class Arrays:
 
     @contextmanager
     def reader(self) -> Iterator[_ArrayReader]:
-        with ExitStack() as files:
-            yield _ArrayReader(self, files)
+        with ExitStack() as files, ExitStack() as contents:
+            yield _ArrayReader(self, files, contents)
 
 
 @dataclass
 class _ArrayReader:
+    """Keeps the last file open, and of it the last array: what had to be copied to be read is
+    copied once, however many arrays are in it."""
+
     source: Arrays
     files: ExitStack
+    contents: ExitStack
+    file: tuple[int, Archived | None, IO[bytes]] | None = None
     block: int | None = None
     next_image: int = 0
-    content: Content | None = field(default=None)
+    content: Content | None = None
 
     @contextmanager
     def open(self, entry: Entry) -> Iterator[Bytes]:
@@ -118,12 +125,12 @@ class _ArrayReader:
         part = self.source.parts[block.part]
         try:
             if entry.part != self.block or self.content is None:
-                self.files.close()
+                self.content = None
+                self.contents.close()
                 part.check_unchanged()
-                self.content = self.files.enter_context(content_of(part, block.member))
-                self.content.skip(block.offset)
-                if block.by_pixel:
-                    self.content = _by_image(self.content, block)
+                content = self._content(block, part)
+                content.skip(block.offset)
+                self.content = _by_image(content, block) if block.by_pixel else content
                 self.block, self.next_image = entry.part, 0
             stride = block.skip + block.pixel_bytes
             self.content.skip((entry.offset - self.next_image) * stride + block.skip)
@@ -134,6 +141,17 @@ class _ArrayReader:
         if len(pixels) < block.pixel_bytes:
             raise _damaged(block, part, "it breaks off, here or before")
         yield io.BytesIO(block.encoded(pixels))
+
+    def _content(self, block: Block, part: Part) -> Content:
+        """The array of a block, from its first byte on."""
+        if block.array is None:
+            return Content(self.contents.enter_context(opened_in(part, block.inside)))
+        if self.file is None or self.file[:2] != (block.part, block.inside):
+            self.file = None
+            self.files.close()
+            file = self.files.enter_context(opened_at_random_in(part, block.inside))
+            self.file = block.part, block.inside, file
+        return self.contents.enter_context(content_of(self.file[2], block.array))
 
 
 def _damaged(block: Block, part: Part, reason: str) -> DamagedError:
@@ -177,18 +195,13 @@ def _by_image(content: Content, block: Block) -> Content:
 
 
 @contextmanager
-def content_of(part: Part, member: str | MatArray | Archived | None) -> Iterator[Content]:
-    """What a file holds; of a MATLAB array its values, of an npz's array its header, too."""
-    if member is None or isinstance(member, Archived):
-        with opened_in(part, member) as stream:
-            yield Content(stream)
+def content_of(file: IO[bytes], array: str | MatArray) -> Iterator[Content]:
+    """What an array of a file holds: of a MATLAB file's the values, of an npz's the header, too."""
+    if isinstance(array, MatArray):
+        yield Content(array_values(file, array))
         return
-    if isinstance(member, MatArray):
-        with open_values(part, member) as values:
-            yield Content(values)
-        return
-    with zipfile.ZipFile(os.fsdecode(part.path)) as archive, archive.open(member) as file:
-        yield Content(file)
+    with zipfile.ZipFile(file) as archive, archive.open(array) as member:
+        yield Content(member)
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ class Format:
       list_files: lists files of this format.
       is_table: whether images and labels are columns.
       is_tree: whether it may hold tables of labels.
-      is_array: whether images are arrays of pixels, so that a folder of such files is a source.
-      fits, list_array_files: the same two for files of arrays that are read from front to back,
-        wherever they lie; None for other formats.
+      fits, list_array_files: the first two for files of arrays of pixels, wherever they lie, so
+        that a folder or an archive of such files is a source; None for other formats.
     """
 
     name: FormatName
@@ -34,19 +33,18 @@ class Format:
     list_files: Callable[[str, Sequence[bytes], Choices], Listing]
     is_table: bool = False
     is_tree: bool = False
-    is_array: bool = False
     fits: Callable[[bytes, ArrayFile], bool] | None = None
     list_array_files: Callable[[str, Sequence[ArrayFile], Choices], Listing] | None = None
 
     @classmethod
-    def of_streams(
+    def of_arrays(
         cls,
         name: FormatName,
         description: str,
         fits: Callable[[bytes, ArrayFile], bool],
         list_files: Callable[[str, Sequence[ArrayFile], Choices], Listing],
     ) -> Format:
-        """A format of arrays that are read from front to back."""
+        """A format of arrays of pixels."""
         return cls(
             name,
             description,
@@ -54,7 +52,6 @@ class Format:
             lambda given, paths, choices: list_files(
                 given, [ArrayFile.on_disk(path) for path in paths], choices
             ),
-            is_array=True,
             fits=fits,
             list_array_files=list_files,
         )

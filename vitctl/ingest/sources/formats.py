@@ -53,14 +53,14 @@ FORMATS = (
     Format(
         "tar", "tar (also .tar.gz, .tar.bz2, .tar.xz, .tar.zst)", is_tar, list_tars, is_tree=True
     ),
-    Format("npz", "npz of images and labels", is_npz, list_npz, is_array=True),
+    Format.of_arrays("npz", "npz of images and labels", is_npz, list_npz),
     Format("zip", "zip", is_zip, list_zips, is_tree=True),
     Format("parquet", "Parquet with images in it", is_parquet, list_parquets, is_table=True),
     Format("arrow", "Arrow with images in it", is_arrow, list_arrows, is_table=True),
-    Format.of_streams("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
-    Format.of_streams("stl10", "STL-10, binary version", is_stl10, list_stl10),
-    Format.of_streams("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
-    Format("mat", "MATLAB's arrays of pixels (SVHN, CIFAR)", is_mat_file, list_mat, is_array=True),
+    Format.of_arrays("idx", "IDX (as MNIST; also .gz)", is_idx, list_idx),
+    Format.of_arrays("stl10", "STL-10, binary version", is_stl10, list_stl10),
+    Format.of_arrays("cifar", "CIFAR-10 and -100, binary version", is_cifar, list_cifar),
+    Format.of_arrays("mat", "MATLAB's arrays of pixels (SVHN, CIFAR)", is_mat_file, list_mat),
     Format("tfrecord", "TFRecord of tf.train.Example", is_tfrecord, list_tfrecords, is_table=True),
     Format(
         "array_record",
