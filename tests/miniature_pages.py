@@ -48,7 +48,11 @@ REWRITTEN = (
     (r"--warmup 100\b", "--warmup 1"),
     (r" --ray auto\b", ""),  # the same work without a cluster; tests/workers/test_ray_cluster.py
     (r"/shared/(photos|crawl-007)\b", "photos"),
-    (r"--part 2/64\b", "--part 2/2"),
+    # Every part, as `merge` wants all of them, of as many as there are shards: train and val.
+    (
+        r"vitctl shard (.*)--part 2/(8|64)\b",
+        r"for part in 1/2 2/2; do vitctl shard \1--part $part || exit; done",
+    ),
     (r"\bimagenet-val\b", "drawings"),
     (r"\bcrawl-000-clean crawl-001-clean\b", "album"),
     (
