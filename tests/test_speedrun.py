@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from vitctl.errors import UsageError
 from vitctl.recipes import pretraining
 from vitctl.recipes.pretraining import ImageFacts
 from vitctl.settings.overrides import build, read_toml
@@ -59,6 +61,33 @@ def test_an_entry_below_the_goal_does_not_count(speedrun, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"does not count: the mean of top-1 is 94.50%"):
         speedrun.main()
     assert "94.5%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("setup", "sentence"),
+    [
+        (
+            "del os.sched_getaffinity, os.sched_setaffinity; platform.system = lambda: 'Darwin'",
+            "error: a run is kept to 2 cores, which Darwin does for no process",
+        ),
+        (
+            "os.sched_getaffinity = lambda _: {0}",
+            "error: a run has 2 cores, but this process may use 1",
+        ),
+    ],
+    ids=["no affinity", "one core"],
+)
+def test_a_machine_of_another_class_is_one_sentence(setup, sentence):
+    file = str(FOLDER / "run.py")
+    code = (
+        f"import os, platform, runpy, sys; {setup}; sys.argv = [{file!r}]; "
+        f"runpy.run_path({file!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (UsageError.exit_code, "")
+    said, hint = done.stderr.splitlines()
+    assert said == sentence
+    assert hint.startswith("hint: run it ")
 
 
 def test_every_entry_has_a_row_and_no_row_is_without_its_file():

@@ -24,6 +24,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitctl.console.failure import report
+from vitctl.errors import UsageError, VitctlError
+
 HERE = Path(__file__).resolve().parent
 GOAL = 0.95
 CORES = 2
@@ -99,10 +102,19 @@ def processor() -> str:
 
 
 def keep_to_the_class() -> None:
-    """This process, and all that it starts, on two cores and no accelerator."""
+    """This process, and all that it starts, on two cores and no accelerator. Raises UsageError
+    where the system keeps no process to some cores, and where there are fewer."""
+    if not hasattr(os, "sched_setaffinity"):  # Linux has it
+        raise UsageError(
+            f"a run is kept to {CORES} cores, which {platform.system()} does for no process",
+            hint="run it on Linux, also in a container there",
+        )
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < CORES:
-        sys.exit(f"a run has {CORES} cores, but this process may use {len(cores)}")
+        raise UsageError(
+            f"a run has {CORES} cores, but this process may use {len(cores)}",
+            hint="run it where taskset or a container leaves it more of them",
+        )
     os.sched_setaffinity(0, cores[:CORES])
     os.environ["JAX_PLATFORMS"] = "cpu"
 
@@ -136,4 +148,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except VitctlError as error:
+        sys.exit(report(error))
