@@ -38,14 +38,23 @@ def by_part(
 
 
 class Computed:
-    """`rows(positions)` for int64[b] positions below `length`, as an array would give them."""
+    """`rows(positions)` for int64[b] positions below `length`, as an array would give them.
+
+    `most_bytes`: of all rows at once; None where something as large is in memory already.
+    """
 
     def __init__(
-        self, length: int, rows: Callable[[NDArray[np.int64]], NDArray[Any]], *, what: str
+        self,
+        length: int,
+        rows: Callable[[NDArray[np.int64]], NDArray[Any]],
+        *,
+        what: str,
+        most_bytes: int | None = _MOST_BYTES,
     ) -> None:
         self._length = length
         self._rows = rows
         self._what = what
+        self.most_bytes = most_bytes
 
     def __len__(self) -> int:
         return self._length
@@ -54,13 +63,24 @@ class Computed:
         return self._rows(np.asarray(positions, np.int64))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """All rows. Raises `DoesNotFitError` where they are more than 4 GiB."""
+        """All rows. Raises `DoesNotFitError` where they are more than `most_bytes`."""
         del copy
-        size = self._rows(np.zeros(1, np.int64)).nbytes * self._length
-        if size > _MOST_BYTES:
-            raise DoesNotFitError(
-                f"all {self._length:,} {self._what} at once take {size / 2**30:,.0f} GiB",
-                hint="use a smaller set for this",
-            )
+        if self.most_bytes is not None:
+            size = self._rows(np.zeros(1, np.int64)).nbytes * self._length
+            if size > self.most_bytes:
+                raise DoesNotFitError(
+                    f"all {self._length:,} {self._what} at once take {size / 2**30:,.0f} GiB",
+                    hint="use a smaller set for this",
+                )
         rows = self._rows(np.arange(self._length, dtype=np.int64))
         return rows if dtype is None else rows.astype(dtype, copy=False)
+
+
+def most_bytes_of(*columns: Column) -> int | None:
+    """The `most_bytes` of a column that is computed from these."""
+    stored = all(
+        isinstance(column, np.ndarray)
+        or (isinstance(column, Computed) and column.most_bytes is None)
+        for column in columns
+    )
+    return None if stored else _MOST_BYTES

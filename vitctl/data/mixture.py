@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.classes import class_mapping, map_labels
-from vitctl.data.columns import Column, Computed, by_part
+from vitctl.data.columns import Column, Computed, by_part, most_bytes_of
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DatasetInfo
 from vitctl.data.image_cost import ImageCost
@@ -109,7 +109,12 @@ class Mixture:
 
         if isinstance(labels, np.ndarray):
             return mapped(labels)
-        return Computed(len(labels), lambda at: mapped(labels[at]), what="labels")
+        return Computed(
+            len(labels),
+            lambda at: mapped(labels[at]),
+            what="labels",
+            most_bytes=most_bytes_of(labels),
+        )
 
 
 def _joined(columns: Sequence[Column], *, what: str) -> Column:
@@ -125,4 +130,4 @@ def _joined(columns: Sequence[Column], *, what: str) -> Column:
             out[places] = columns[number][own]
         return out
 
-    return Computed(int(end_offsets[-1]), rows, what=what)
+    return Computed(int(end_offsets[-1]), rows, what=what, most_bytes=most_bytes_of(*columns))

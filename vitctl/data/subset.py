@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data.classes import class_mapping, map_labels
-from vitctl.data.columns import Column
+from vitctl.data.columns import Column, Computed, most_bytes_of
 from vitctl.data.config import AugmentConfig
 from vitctl.data.dataset import DESCRIPTION, FORMAT_OF_PARTS, DatasetInfo, SplitInfo
 from vitctl.data.image_cost import ImageCost
@@ -43,14 +43,21 @@ class Subset:
     info: DatasetInfo
 
     def keys(self, split: str) -> Column:
-        return self._own(self.source.keys(split), split)
+        return self._own(self.source.keys(split), split, what="sample keys")
 
     def labels(self, split: str) -> Column:
-        labels = self._own(self.source.labels(split), split)
+        """Numbers of other classes than the source's are computed of the images that are asked for:
+        a batch needs few of them, and its shape those of one."""
+        labels = self._own(self.source.labels(split), split, what="labels")
         theirs = self.source.info.classes
         if self.info.classes == theirs:
             return labels
-        return renumbered(np.asarray(labels), before=theirs, after=self.info.classes)
+        mapping = mapping_between(theirs, self.info.classes)
+
+        def rows(positions: NDArray[np.int64]) -> NDArray[np.int32]:
+            return renumbered(labels[positions], mapping)
+
+        return Computed(len(labels), rows, what="labels", most_bytes=most_bytes_of(labels))
 
     def order(self, split: str) -> Order:
         whole = self.source.order(split)
@@ -83,8 +90,15 @@ class Subset:
     ) -> ImageCost | None:
         return self.source.image_cost(split=split, resolution=resolution, augment=augment)
 
-    def _own(self, column: Column, split: str) -> Column:
-        return column[self.rows[split]] if split in self.rows else column
+    def _own(self, column: Column, split: str, *, what: str) -> Column:
+        """The rows of the source's column that are these images'; an array of an array."""
+        if split not in self.rows:
+            return column
+        rows = self.rows[split]
+        if isinstance(column, np.ndarray):
+            return column[rows]
+        # The rows are in memory, and a column of them is about as large.
+        return Computed(len(rows), lambda at: column[rows[at]], what=what, most_bytes=None)
 
     def _theirs(self, positions: NDArray[np.int64], split: str) -> NDArray[np.int64]:
         return self.rows[split][positions].astype(np.int64) if split in self.rows else positions
@@ -191,17 +205,21 @@ def write_subset(folder: Place, info: DatasetInfo, rows: Mapping[str, Rows]) -> 
     (folder / DESCRIPTION).write_atomic(info.as_document())
 
 
-def renumbered(
-    labels: NDArray[np.int32], *, before: Sequence[str], after: Sequence[str]
-) -> NDArray[np.int32]:
-    """int32[n, L]: labels among the classes `before` as labels among those `after`, which may be
-    fewer: labels of others go, and what is left of an image's moves to the front."""
+def mapping_between(before: Sequence[str], after: Sequence[str]) -> NDArray[np.int32]:
+    """int32[len(before)]: the number of each class among those `after`, -1 where it is none."""
     names = set(after)
     mapping = np.full(len(before), -1, np.int32)
     stays = np.array([name in names for name in before], bool)
     mapping[stays] = class_mapping(dataset=[name for name in before if name in names], model=after)
+    return mapping
+
+
+def renumbered(labels: NDArray[np.int32], mapping: NDArray[np.int32]) -> NDArray[np.int32]:
+    """int32[..., L]: labels under a mapping of their numbers. Those of classes that are none any
+    more go, and what is left of an image's moves to the front."""
     labels = map_labels(labels, mapping)
-    return np.take_along_axis(labels, np.argsort(labels < 0, axis=1, kind="stable"), axis=1)
+    order = np.argsort(labels < 0, axis=-1, kind="stable")
+    return np.take_along_axis(labels, order, axis=-1)
 
 
 def rows_name(split: str) -> str:

@@ -51,11 +51,14 @@ def check_counts(artifact: Artifact) -> Iterator[str]:
                     f"{promised} by the manifest"
                 )
             keys, labels = dataset.keys(split), dataset.labels(split)
-            if not isinstance(keys, np.ndarray) or not isinstance(labels, np.ndarray):
-                continue  # arithmetic, and may be billions
-            # An image may be in two parts of a mixture.
-            if dataset.info.mixture is None and len(np.unique(keys)) != len(keys):
-                yield f"{split} has {len(keys) - len(np.unique(keys)):,} ids twice"
+            # What is no array is arithmetic, and may be billions. An image may be in two parts of a
+            # mixture.
+            if isinstance(keys, np.ndarray) and dataset.info.mixture is None:
+                twins = len(keys) - len(np.unique(keys))
+                if twins:
+                    yield f"{split} has {twins:,} ids twice"
+            if not isinstance(labels, np.ndarray):
+                continue
             if labels.max(initial=-1) >= len(dataset.info.classes) or labels.min(initial=0) < -1:
                 yield f"{split} has labels outside its {len(dataset.info.classes)} classes"
     except VitctlError as error:

@@ -105,7 +105,10 @@ def list_artifact(
             count = dataset.info.examples(split)
             for first in range(0, count, _RECORDS):
                 rows = np.arange(first, min(first + _RECORDS, count))
-                for row, record in zip(rows.tolist(), records.read(rows), strict=True):
+                own = labels[rows].tolist()
+                for row, record, numbers in zip(
+                    rows.tolist(), records.read(rows), own, strict=True
+                ):
                     try:
                         example = decode_example(record)
                     except ValueError as error:
@@ -116,7 +119,7 @@ def list_artifact(
                         size=len(example.image),
                         mtime_ns=0,
                         split=None if choices.layout == "flat" else split,
-                        labels=[label for label in labels[row].tolist() if label >= 0],
+                        labels=[label for label in numbers if label >= 0],
                         part=number,
                         offset=row,
                     )
