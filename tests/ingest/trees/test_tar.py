@@ -257,6 +257,21 @@ def test_a_cut_archive_keeps_what_is_before_the_cut(tmp_path, mode):
     assert spooled(listing) == dict(files[: len(listing.entries)])
 
 
+@pytest.mark.parametrize("name", ["a/1.jpg", "x.npz"])
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_an_archive_cut_within_its_first_file_says_so(tmp_path, mode, name):
+    """Not only that there is no image in it, as of a tar of other things."""
+    path = tmp_path / "cut.tar"
+    with tarfile.open(path, mode) as tar:
+        info = tarfile.TarInfo(name)
+        info.size = 9000
+        tar.addfile(info, io.BytesIO(np.random.default_rng(0).bytes(9000)))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"cut\.tar is damaged at byte .*no image") as caught:
+        list_images(str(path), format="tar")
+    assert "download" in caught.value.hint
+
+
 def test_the_last_of_two_members_with_a_name_counts(tmp_path):
     (tmp_path / "t").write_bytes(
         written([("a/1.jpg", b"old"), ("b/1.jpg", b"b"), ("a/1.jpg", b"new")])

@@ -151,7 +151,7 @@ def list_tars(
     offsets, numbers = array("q"), array("q")
     in_order = nested
     zips = 0
-    cautions = []
+    damage: list[str] = []
     for number, part in enumerate(parts):
         walk = ArchiveWalk(opens_zips=nested)
         with closing(walk.all_files(part)) as files_of_part:
@@ -195,9 +195,14 @@ def list_tars(
             tree.skipped[_OTHER] += walk.others
         if walk.links:
             tree.skipped[_LINKS] += walk.links
-        cautions += [f"{part.shown} {damage}; what lies before is taken" for damage in walk.damage]
+        damage += [f"{part.shown} {fault}" for fault in walk.damage]
     if zips and not nested and not len(tree.files):
         return list_tars(given, paths, choices, kind=kind, read=read, nested=True)
+    if damage and not len(tree.files):
+        raise InputError(
+            f"{damage[0]}, and there is no image in what can be read", hint="download it again"
+        )
+    cautions = [f"{fault}; what lies before is taken" for fault in damage]
     shown = text_of(os.fsencode(given))
     source = TarsInOrder(parts, nested) if in_order else InParts(parts)
     where = np.array(numbers if in_order else offsets, np.int64)

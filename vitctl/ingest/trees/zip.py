@@ -92,7 +92,7 @@ def list_zips(
     Archives in them are opened where there is no image beside them."""
     parts = tuple(Part.of(path) for path in paths)
     tree = ArchiveTree(exclude=choices.exclude)
-    cautions = []
+    damage: list[str] = []
     archives = 0
     for number, part in enumerate(parts):
         with open(part.path, "rb", buffering=0) as file:
@@ -118,10 +118,7 @@ def list_zips(
                             opening = partial(_opened_table, part, member.offset, member.size)
                             tree.add_table(member.name, opening)
             except DamagedError as error:
-                cautions.append(
-                    f"{part.shown} is damaged at byte {error.at:,} ({error.reason}); what lies "
-                    "before is taken"
-                )
+                damage.append(f"{part.shown} is damaged at byte {error.at:,} ({error.reason})")
         tree.end_part()
     shown = text_of(os.fsencode(given))
     if not len(tree.files) and tree.skipped[_KINDS["encrypted"]]:
@@ -131,6 +128,11 @@ def list_zips(
         )
     if archives and not len(tree.files):
         return list_tars(given, paths, choices, kind="tar", read=read, nested=True)
+    if damage and not len(tree.files):
+        raise InputError(
+            f"{damage[0]}, and there is no image in what can be read", hint="download it again"
+        )
+    cautions = [f"{fault}; what lies before is taken" for fault in damage]
     files = tree.build(path=given, shown=shown, source=Zips(parts), parts=parts)
     listing = read(without_own_output(files), choices)
     zips = "a zip" if len(parts) == 1 else f"{len(parts):,} zips"
