@@ -69,15 +69,25 @@ def test_no_name_of_pretrain_is_called_unknown():
 )
 def test_a_key_of_a_file_that_is_named_as_an_option(tmp_path, monkeypatch, key, hint):
     """`steps = 5` in a file was answered with three other settings of steps."""
+    assert hint_for("pretrain", key, tmp_path, monkeypatch) == hint
+
+
+def test_steps_of_a_cooldown_are_not_those_of_the_run(tmp_path, monkeypatch):
+    hint = hint_for("cooldown", "steps", tmp_path, monkeypatch)
+    assert hint == "give it as an option of the command: --steps"
+    assert hint_for("finetune", "steps", tmp_path, monkeypatch).endswith("total_steps?")
+
+
+def hint_for(command, key, folder, monkeypatch):
+    """The hint of a command for a settings file with this key."""
     monkeypatch.setattr(verb, "run_guarded", lambda checked, *rest, **more: caught.append(checked))
     caught = []
-    pretrain = load("pretrain")
-    pretrain.main([], standalone_mode=False)
-    (tmp_path / "c.toml").write_text(f"{key} = 5\n")
-    options = Options(config=tmp_path / "c.toml")
+    load(command).main([], standalone_mode=False)
+    (folder / "c.toml").write_text(f"{key} = 5\n")
+    options = Options(config=folder / "c.toml")
     with pytest.raises(UsageError, match="there is no setting") as raised:
         caught[0](Session(options, silent))
-    assert raised.value.hint == hint
+    return raised.value.hint
 
 
 def test_words_for_values_name_some():

@@ -145,9 +145,19 @@ BEHIND: Mapping[str, str] = {"--steps": "schedule.total_steps"}
 """Settings that an option decides in another way than as it is given."""
 
 
-def setting(unknown: str, options: Mapping[str, str | None], keys: Collection[str]) -> str | None:
-    """The hint for a key that is no setting: named as one of the command's `options` (option -> the
-    setting that it sets, if any), or as another program's; `keys` are the settings.
+COUNTED_ON = frozenset({"cooldown"})
+"""Commands whose --steps counts from a checkpoint, as the setting behind it does not."""
+
+
+def setting(
+    unknown: str,
+    options: Mapping[str, str | None],
+    keys: Collection[str],
+    *,
+    command: str | None = None,
+) -> str | None:
+    """The hint for a key that is no setting of `command`: named as one of its `options` (option ->
+    the setting that it sets, if any), or as another program's; `keys` are the settings.
 
     >>> setting("batch_size", {"--batch": "data.batch"}, ["data.batch"])
     'did you mean data.batch?'
@@ -158,7 +168,8 @@ def setting(unknown: str, options: Mapping[str, str | None], keys: Collection[st
     ours = [word] if word in options else []
     ours = ours or [name for name, theirs in OPTIONS.items() if word in theirs and name in options]
     theirs = SETTINGS[word][0] if word in SETTINGS else None
-    sets = [options[name] or BEHIND.get(name) for name in ours] or [theirs]
+    behind = {} if command in COUNTED_ON else BEHIND
+    sets = [options[name] or behind.get(name) for name in ours] or [theirs]
     if near := [key for key in sets if key is not None and key in keys]:
         return did_you_mean(near)
     return f"give it as an option of the command: {either(ours)}" if ours else None

@@ -66,7 +66,8 @@ def verb(
 
         def meant(key: str) -> str | None:
             assert sets is not None
-            return habits.setting(key, options, list(keys_of(sets.model)))
+            keys = list(keys_of(sets.model))
+            return habits.setting(key, options, keys, command=function.__name__)
 
         def command(**arguments: Any) -> None:
             picked = {key: arguments.pop(key) for key in shared}

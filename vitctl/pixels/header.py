@@ -28,7 +28,7 @@ _PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVI
 _BITS, _PHOTOMETRIC, _DNG_VERSION = 258, 262, 50706
 _WHITE_IS_ZERO = 0
 # Pillow skips what it does not know in a header byte by byte or piece by piece, 400 MiB of zeros
-# for minutes (2026-11-30). A GIF of 100 megapixels in its blocks of 255 bytes takes 0.8 million.
+# for minutes (2026-11-30). Pixels may take more: a BMP in runs takes two for each run.
 _MOST_READS = 2**21
 
 
@@ -141,26 +141,37 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
 
 
 class _Pieces(io.BytesIO):
-    """The bytes of an image, of which a reader takes so many pieces at most."""
+    """The bytes of an image, of whose header a reader takes so many pieces at most."""
 
     reads = 0
+    in_header = True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.reads += 1
-        if self.reads > _MOST_READS:
-            raise BadImageError(f"it is made of more than {_MOST_READS:,} pieces, as no image is")
+        if self.in_header:
+            self.reads += 1
+            if self.reads > _MOST_READS:
+                raise BadImageError(
+                    f"its header has more than {_MOST_READS:,} pieces, as that of no image has"
+                )
         return super().read(size)
 
 
 def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
     try:
-        return Image.open(_Pieces(data), formats=formats)
+        return _header_read(data, formats)
     except (Image.UnidentifiedImageError, BadImageError):
         raise
     except Exception:  # metadata, perhaps; without it, if it is a PNG
         if not data.startswith(b"\x89PNG"):
             raise
-        return Image.open(_Pieces(bare_png(data)), formats=formats)
+        return _header_read(bare_png(data), formats)
+
+
+def _header_read(data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    pieces = _Pieces(data)
+    image = Image.open(pieces, formats=formats)
+    pieces.in_header = False
+    return image
 
 
 def _heif_reader() -> bool:

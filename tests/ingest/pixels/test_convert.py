@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import struct
 import warnings
 import zlib
 
@@ -17,7 +18,7 @@ from vitctl.data.tensorflow import as_it_is, load_tensorflow
 from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.pixels import header as headers
-from vitctl.pixels.header import BadImageError, read_header
+from vitctl.pixels.header import BadImageError, open_image, read_header
 
 MAX_PIXELS = 10**6
 
@@ -286,3 +287,16 @@ def test_a_header_without_end_is_left(begin, piece, monkeypatch):
     monkeypatch.setattr(headers, "_MOST_READS", 500)
     with pytest.raises(BadImageError, match="more than 500 pieces"):
         read_header(begin + 1000 * piece, max_pixels=10**6)
+
+
+def test_pixels_may_be_of_more_pieces_than_a_header(monkeypatch):
+    """Pillow reads a BMP in runs (RLE8) byte by byte."""
+    monkeypatch.setattr(headers, "_MOST_READS", 100)
+    side = 64
+    runs = bytes(byte for x in range(side) for byte in (1, x)) + b"\0\0"
+    pixels, palette = runs * side + b"\0\1", bytes(v for x in range(256) for v in (x, x, x, 0))
+    start = 14 + 40 + len(palette)
+    data = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start)
+    data += struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(pixels), 0, 0, 256, 0)
+    with open_image(data + palette + pixels) as image:
+        assert np.array_equal(np.asarray(image), np.tile(np.arange(side), (side, 1)))
