@@ -156,7 +156,7 @@ def test_gpus_are_recognised_and_can_be_planned_for(name, kind, count):
     [
         "v100:8", "mi300x", "t4", "gb200:4", "g5.xlarge", "p3dn.24xlarge", "a4x-highgpu-4g",
         "8xL40", "8xA30", "8xGH200", "8xH20", "8xA10G", "8xRTX A6000", "8xRTX PRO 6000",
-        "RTX 3090 Ti", "4xRTX4090D",
+        "RTX 3090 Ti", "4xRTX4090D", "p3", "g4dn", "g4dn.metal", "g5", "g5.3xlarge", "g5:2",
     ],
 )  # fmt: skip
 def test_gpus_of_which_no_peak_is_known_are_planned_for_where_they_are(name):
@@ -171,17 +171,18 @@ def test_gpus_of_which_no_peak_is_known_are_planned_for_where_they_are(name):
         ("dgx-a100", "a100-40gb:8 or a100-80gb:8"),
         ("NVIDIA DGX A100", "a100-40gb:8 or a100-80gb:8"),
         ("g6e", "g6e.48xlarge"),
-        ("g5.3xlarge", "g5.48xlarge"),
+        ("g6e:2", "g6e.48xlarge"),
+        ("g6.3xlarge", "g6.48xlarge"),
+        ("ml.g6.metal", "g6.48xlarge"),
+        ("p5.2xlarge", "p5.48xlarge"),
         ("g2-standard-5", "g2-standard-96 has 8 x L4"),
     ],
 )
 def test_a_name_of_several_machines_is_answered_with_one_of_them(name, hint):
-    with pytest.raises(UsageError, match="does not say which machine it is") as raised:
-        parse(name)
-    assert hint in raised.value.hint
-    with pytest.raises(UsageError, match="names no GPUs") as raised:
-        gpus(name)
-    assert hint in raised.value.hint
+    for named in (parse, gpus):
+        with pytest.raises(UsageError, match=r"which machine it is|is not known") as raised:
+            named(name)
+        assert hint in raised.value.hint
     for spelling in re.findall(r"\S+:8|\S+\.48xlarge|g2-standard-96", hint):
         assert accelerators.gpus(spelling).count == 8
 
@@ -204,6 +205,33 @@ def test_machines_times_gpus_are_answered_with_all_gpus(name, hint):
             named(name)
         assert raised.value.hint == f"give that of all GPUs: {hint}"
     assert parse(hint).devices == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("p5.48xlarge:2", "one is h100:8, 2 are h100:16"),
+        ("p5.48xlarge:8", "one is h100:8, 8 are h100:64"),
+        ("2x p5.48xlarge", "one is h100:8, 2 are h100:16"),
+        ("2xdgx-h100", "one is h100:8, 2 are h100:16"),
+        ("dgx-h100:4", "one is h100:8, 4 are h100:32"),
+        ("p4d:16", "one is a100-40gb:8, 16 are a100-40gb:128"),
+        ("g6.12xlarge:1", "one is l4:4, 2 are l4:8"),
+    ],
+)
+def test_machines_with_a_number_are_answered_with_gpus(name, hint):
+    for named in (parse, gpus):
+        with pytest.raises(UsageError, match=r"is a machine of \d GPUs? and a number") as raised:
+            named(name)
+        assert raised.value.hint == hint
+    for spelling in re.findall(r"\S+:\d+", hint.replace(",", "")):
+        assert parse(spelling).is_gpus
+
+
+def test_examples_of_several_machines_can_be_planned_for():
+    for hint in accelerators._SEVERAL.values():
+        for spelling in re.findall(r"[\w-]+:8|\w+\.\d*xlarge|g2-standard-\d+", hint):
+            assert parse(spelling).devices == 8
 
 
 @pytest.mark.parametrize("name", ["v4-32", "v3:4x4", "local", "xh100", "banana", "8x"])

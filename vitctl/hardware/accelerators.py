@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from vitctl.hardware.gpus import gpu_named
 from vitctl.hardware.tpus import TPUS, Hardware
 
 ALIASES = {
@@ -119,13 +120,14 @@ _SEVERAL = {
     "dgx-a100": "a DGX A100 has 8 GPUs of 40 or of 80 GB: a100-40gb:8 or a100-80gb:8",
     **{
         family: f"instances of {family} have different numbers of GPUs: name one, as "
-        f"{family}.{max(sizes)}xlarge"
-        for family, (_, sizes) in _AMAZON.items()
-        if len({*sizes.values()}) > 1 and family != "p5"
+        f"{family}.{max(sizes, key=lambda size: (sizes[size], -size))}xlarge"
+        for family, (kind, sizes) in _AMAZON.items()
+        if len({*sizes.values()}) > 1 and family != "p5" and gpu_named(kind) is not None
     },
     "g2-standard": "the number of cores says how many GPUs: g2-standard-96 has 8 x L4",
 }
-"""Names of which there are several machines, and how to tell which."""
+"""Names of which there are several machines, and how to tell which. Not of those whose GPUs have no
+row: whichever it is, it cannot be planned for."""
 
 _GPU_WORD = re.compile(
     r"(?:(?:nvidia|geforce|quadro|tesla|amd|instinct)[-_ ])*"
@@ -238,13 +240,19 @@ def _machine(text: str) -> Gpus | None:
     if g2 := re.fullmatch(r"g2-standard-(\d{1,2})", text):
         count = _L4_BY_CORES.get(int(g2[1]))
         return None if count is None else Gpus("L4", count)
-    amazon = re.fullmatch(r"(?:ml\.)?(p\w+(?:-b\d+)?|g\w+)(?:\.(\d*)(?:xlarge|xl))?", text)
+    amazon = re.fullmatch(
+        r"(?:ml\.)?(p\w+(?:-b\d+)?|g\w+)(?:\.(?:(\d*)(?:xlarge|xl)|metal))?", text
+    )
     if amazon is None or amazon[1] not in _AMAZON:
         return None
     kind, sizes = _AMAZON[amazon[1]]
-    size = max(sizes) if amazon[2] is None else int(amazon[2] or 1)
-    is_one = amazon[2] is not None or amazon[1] not in _SEVERAL
-    return Gpus(kind, sizes[size]) if is_one and size in sizes else None
+    if gpu_named(kind) is None:
+        return Gpus(kind, max(sizes.values()))
+    if amazon[2] is None:  # the family alone, or its .metal
+        is_one = amazon[1] not in _SEVERAL and not text.endswith(".metal")
+        return Gpus(kind, sizes[max(sizes)]) if is_one else None
+    size = int(amazon[2] or 1)
+    return Gpus(kind, sizes[size]) if size in sizes else None
 
 
 def of_all_machines(text: str) -> Gpus | None:
@@ -260,11 +268,57 @@ def of_all_machines(text: str) -> Gpus | None:
     return Gpus(each.kind, int(machines[1]) * each.count)
 
 
-def which(text: str) -> str | None:
-    """How to tell machines apart that have a name in common; None for what is no such name."""
-    text = _DGX.sub("dgx-", _plain(text))
-    text = text.removeprefix("ml.").partition(".")[0]
-    return _SEVERAL.get(re.sub(r"(?<=^g2-standard)-\d+$", "", text))
+@dataclass(frozen=True)
+class Machines:
+    """So many machines of a name, each with these GPUs."""
+
+    name: str
+    count: int
+    each: Gpus
+
+
+def machines(text: str) -> Machines | None:
+    """What `p5.48xlarge:2` or `2 x dgx-h100` counts; None for what is no such name.
+
+    >>> machines("2 x dgx-h100")
+    Machines(name='dgx-h100', count=2, each=Gpus(kind='H100', count=8))
+    """
+    name, count = _name_and_count(text)
+    each = _machine(name.removeprefix("standard_"))
+    return None if count is None or each is None else Machines(name, count, each)
+
+
+def _name_and_count(text: str) -> tuple[str, int | None]:
+    plain = _plain(text)
+    if leading := re.fullmatch(r"(\d{1,4}) ?[x*] ?(.+)", plain):
+        return leading[2], int(leading[1])
+    if trailing := re.fullmatch(r"(.+?) ?[:*] ?(\d{1,4})", plain):
+        return trailing[1], int(trailing[2])
+    return plain, None
+
+
+@dataclass(frozen=True)
+class Unclear:
+    """Why a name is that of no one machine, as the end of a sentence, and what to write."""
+
+    reason: str
+    hint: str
+
+
+def unclear(text: str) -> Unclear | None:
+    """Of the name of several machines, or of a size that is not known; None for other words."""
+    name = _DGX.sub("dgx-", _name_and_count(text)[0]).removeprefix("ml.")
+    family, _, size = name.partition(".")
+    cores = re.fullmatch(r"(g2-standard)-\d+", family)
+    hint = _SEVERAL.get(cores[1] if cores else family)
+    if size and family in _AMAZON:
+        known = [f"{family}.{n if n > 1 else ''}xlarge" for n in sorted(_AMAZON[family][1])]
+        return Unclear("is of a size that is not known", f"known are {', '.join(known)}")
+    if hint is None:
+        return None
+    return Unclear(
+        "is of a size that is not known" if cores else "does not say which machine it is", hint
+    )
 
 
 def _flat(chips: int) -> list[tuple[int, ...]]:

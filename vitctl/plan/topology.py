@@ -15,6 +15,7 @@ from vitctl.errors import UsageError
 from vitctl.hardware import accelerators, machine
 from vitctl.hardware.gpus import GBIT, GPUS, USABLE, gpu_named, gpu_of
 from vitctl.hardware.tpus import TPUS, Hardware, by_kind
+from vitctl.text.quantities import plural
 from vitctl.text.quoting import quoted
 from vitctl.text.suggestions import suggest
 
@@ -126,23 +127,21 @@ def gpus(text: str, *, option: str = "--topology") -> Topology:
             f"{option} {quoted(text[:40])} is no GPU at all",
             hint=f"one or more, as in {named.kind}:8",
         )
-    if (total := accelerators.of_all_machines(text)) is not None:
-        raise _twice_counted(text, total, option=option)
+    if (counted := _machines(text, option=option)) is not None:
+        raise counted
     known = f"known are {', '.join(GPUS)}"
     if named is None:
         bare = text.strip().upper().split(":")[0]
         otherwise = f"write h100:8, 8xA100 or a3-highgpu-8g; {known}"
+        if (unclear := accelerators.unclear(text)) is not None:
+            raise UsageError(f"{option} {quoted(text[:40])} {unclear.reason}", hint=unclear.hint)
         raise UsageError(
             f"{option} {quoted(text[:40])} names no GPUs",
-            hint=accelerators.which(text) or suggest(bare, GPUS, otherwise=otherwise),
+            hint=suggest(bare, GPUS, otherwise=otherwise),
         )
     row = gpu_named(named.kind)
     if row is None:
-        raise UsageError(
-            f"{option} {quoted(text[:40])}: no peak, bandwidth and memory are known of "
-            f"{named.kind}",
-            hint=f"{known}; on the machine that has them: --topology local",
-        )
+        raise _without_peak(text, named.kind, option=option)
     return Topology(f"{named.count} x {row.kind}", (), named.count, row)
 
 
@@ -223,12 +222,10 @@ def _unknown(text: str, name: str) -> UsageError:
             f"--topology {quoted(text)}: libtpu compiles no program for a TPU {_OLD} any more",
             hint="the nearest that can be planned for is v3, as in v3-8 (v3:2x2)",
         )
-    if (total := accelerators.of_all_machines(text)) is not None:
-        return _twice_counted(text, total, option="topology")
-    if (hint := accelerators.which(text)) is not None:
-        return UsageError(
-            f"topology {quoted(text[:40])} does not say which machine it is", hint=hint
-        )
+    if (counted := _machines(text, option="topology")) is not None:
+        return counted
+    if (unclear := accelerators.unclear(text)) is not None:
+        return UsageError(f"topology {quoted(text[:40])} {unclear.reason}", hint=unclear.hint)
     chip = re.split(r"[-:]", name)[0]
     gpu = accelerators.gpus(chip)
     if gpu is not None and gpu_named(gpu.kind) is not None:
@@ -248,12 +245,35 @@ def _unknown(text: str, name: str) -> UsageError:
     )
 
 
-def _twice_counted(text: str, total: accelerators.Gpus, *, option: str) -> UsageError:
-    """Of machines times the GPUs of each."""
-    name = f"{total.kind.lower().replace(' ', '-')}:{total.count or 8}"
+def _machines(text: str, *, option: str) -> UsageError | None:
+    """Of machines times the GPUs of each; None for what is no such name."""
+    if (total := accelerators.of_all_machines(text)) is not None:
+        return UsageError(
+            f"{option} {quoted(text[:40])} has two numbers",
+            hint=f"give that of all GPUs: {_written(total.kind, total.count or 8)}",
+        )
+    if (counted := accelerators.machines(text)) is None:
+        return None
+    each = counted.each
+    if gpu_named(each.kind) is None:
+        return _without_peak(text, each.kind, option=option)
+    several = max(counted.count, 2)
     return UsageError(
-        f"{option} {quoted(text[:40])} has two numbers", hint=f"give that of all GPUs: {name}"
+        f"{option} {quoted(text[:40])} is a machine of {plural(each.count, 'GPU')} and a number",
+        hint=f"one is {_written(each.kind, each.count)}, {several} are "
+        f"{_written(each.kind, several * each.count)}",
     )
+
+
+def _without_peak(text: str, kind: str, *, option: str) -> UsageError:
+    return UsageError(
+        f"{option} {quoted(text[:40])}: no peak, bandwidth and memory are known of {kind}",
+        hint=f"known are {', '.join(GPUS)}; on the machine that has them: --topology local",
+    )
+
+
+def _written(kind: str, count: int) -> str:
+    return f"{kind.lower().replace(' ', '-')}:{count}"
 
 
 def has_libtpu() -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import jax.numpy as jnp
 import numpy as np
 
 from tests.train.conftest import config
 from vitctl.data.config import ProceduralConfig
+from vitctl.model import vit
 from vitctl.train.program.objective import MaskedSymbols
 from vitctl.train.run import procedural
 
@@ -43,6 +42,6 @@ def test_the_loss_is_the_mean_over_hidden_symbols():
         0.0,  # nothing is asked
     ]
     as_32 = {name: jnp.asarray(value, jnp.float32) for name, value in head.items()}
-    out = SimpleNamespace(encoded=jnp.asarray(encoded, jnp.float32))
+    out = vit.Outputs(jnp.zeros((3, 6)), jnp.zeros((3, 8)), jnp.asarray(encoded, jnp.float32))
     each = MaskedSymbols().per_example(out, jnp.asarray(targets), head=as_32)
     np.testing.assert_allclose(each, wanted, rtol=1e-5)
