@@ -168,8 +168,8 @@ def setting(
     ours = [word] if word in options else []
     ours = ours or [name for name, theirs in OPTIONS.items() if word in theirs and name in options]
     theirs = SETTINGS[word][0] if word in SETTINGS else None
-    behind = {} if command in COUNTED_ON else BEHIND
-    sets = [options[name] or behind.get(name) for name in ours] or [theirs]
+    settings = {} if command in COUNTED_ON else BEHIND
+    sets = [options[name] or settings.get(name) for name in ours] or [theirs]
     if near := [key for key in sets if key is not None and key in keys]:
         return did_you_mean(near)
     return f"give it as an option of the command: {either(ours)}" if ours else None

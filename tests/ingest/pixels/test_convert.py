@@ -295,8 +295,8 @@ def test_pixels_may_be_of_more_pieces_than_a_header(monkeypatch):
     side = 64
     runs = bytes(byte for x in range(side) for byte in (1, x)) + b"\0\0"
     pixels, palette = runs * side + b"\0\1", bytes(v for x in range(256) for v in (x, x, x, 0))
-    start = 14 + 40 + len(palette)
-    data = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start)
+    offset = 14 + 40 + len(palette)
+    data = b"BM" + struct.pack("<IHHI", offset + len(pixels), 0, 0, offset)
     data += struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(pixels), 0, 0, 256, 0)
     with open_image(data + palette + pixels) as image:
         assert np.array_equal(np.asarray(image), np.tile(np.arange(side), (side, 1)))
