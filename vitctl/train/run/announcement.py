@@ -30,7 +30,7 @@ def announced(
         f"{accounting.parameters(cfg.model).total:,} parameters{_trained(cfg)}, "
         f"{flops / 1e9:.4g} GFLOPs an image",
         "data": f"{counted(examples, 'image')}, {plural(classes, 'class')}; "
-        f"{epochs:.4g} epochs of batches of {cfg.data.batch}",
+        f"{_passes(epochs)} epochs of batches of {cfg.data.batch}",
         "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
         f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
         "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "
@@ -67,3 +67,8 @@ def _extras(cfg: TrainConfig) -> str:
     if cfg.class_balance is not None:
         sentence += f"; classes balanced, beta {cfg.class_balance:g}"
     return sentence
+
+
+def _passes(epochs: float) -> str:
+    """Four digits, or all before the point: no power of ten."""
+    return f"{epochs:,.0f}" if epochs >= 1000 else f"{epochs:.4g}"
