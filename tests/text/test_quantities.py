@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vitctl.text.quantities import counted, plural, show_bytes
+from vitctl.text.quantities import counted, plural, show_bytes, shown_digits
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,11 @@ def test_one_has_no_plural():
     assert [counted(count, "file was", "files were") for count in (0, 1, 2000)] == [
         "0 files were", "1 file was", "2,000 files were",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.66667, "0.6667"), (3.0, "3"), (12.345678, "12.35"), (999.9, "999.9"), (11851.9, "11,852")],
+)
+def test_a_large_number_of_digits_has_no_power_of_ten(value, text):
+    assert shown_digits(value, least=4) == text

@@ -224,7 +224,7 @@ def gpus(text: str) -> Gpus | None:
 
 
 def _plain(text: str) -> str:
-    """In small letters; web pages write `x` as the sign of a product."""
+    """In small letters, and with x for the sign of a product, which web pages write."""
     return text.strip().lower().replace("\N{MULTIPLICATION SIGN}", "x")
 
 
@@ -270,9 +270,8 @@ def of_all_machines(text: str) -> Gpus | None:
 
 @dataclass(frozen=True)
 class Machines:
-    """So many machines of a name, each with these GPUs."""
+    """So many machines, each with these GPUs."""
 
-    name: str
     count: int
     each: Gpus
 
@@ -281,11 +280,11 @@ def machines(text: str) -> Machines | None:
     """What `p5.48xlarge:2` or `2 x dgx-h100` counts; None for what is no such name.
 
     >>> machines("2 x dgx-h100")
-    Machines(name='dgx-h100', count=2, each=Gpus(kind='H100', count=8))
+    Machines(count=2, each=Gpus(kind='H100', count=8))
     """
     name, count = _name_and_count(text)
     each = _machine(name.removeprefix("standard_"))
-    return None if count is None or each is None else Machines(name, count, each)
+    return None if count is None or each is None else Machines(count, each)
 
 
 def _name_and_count(text: str) -> tuple[str, int | None]:

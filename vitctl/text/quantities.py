@@ -122,8 +122,17 @@ def flops(per_second: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Three digits, or all before the point: `0.52`, `98.7`, `12,345`."""
-    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.3g}"
+    """`0.52`, `98.7`, `12,345`."""
+    return shown_digits(per_second, least=3)
+
+
+def shown_digits(value: float, *, least: int) -> str:
+    """A number of so many digits, or of all before the point: never a power of ten for a large one.
+
+    >>> shown_digits(11851.9, least=4)
+    '11,852'
+    """
+    return f"{value:,.0f}" if value >= 10 ** (least - 1) else f"{value:.{least}g}"
 
 
 def percent(share: float, *, digits: int = 0) -> str:

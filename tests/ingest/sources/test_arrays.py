@@ -244,6 +244,21 @@ def archived(path, files):
             archive.addfile(member, io.BytesIO(data))
 
 
+def listings_of(tmp_path, archive, write):
+    """What lists a folder that `write` fills, and an archive of it; images and classes are equal."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder)
+    archived(tmp_path / archive, files_of(folder))
+    expected, listing = (list_images(str(tmp_path / name)) for name in ("folder", archive))
+    assert rows(listing) == rows(expected)
+    assert listing.classes == expected.classes
+    packed, plain = pixels_of(listing), pixels_of(expected)
+    assert packed.keys() == plain.keys()
+    assert all(np.array_equal(packed[id_], plain[id_]) for id_ in plain)
+    return expected, listing
+
+
 def files_of(folder):
     return {
         f"top/{path.relative_to(folder)}": path.read_bytes()
@@ -308,16 +323,7 @@ ARRAY_FILES = [
 @pytest.mark.parametrize("archive", ["a.tar.gz", "a.tar", "a.zip"])
 @pytest.mark.parametrize("write", ARRAY_FILES)
 def test_arrays_in_an_archive_are_those_of_the_folder(tmp_path, archive, write):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    write(folder)
-    archived(tmp_path / archive, files_of(folder))
-    expected, listing = (list_images(str(tmp_path / name)) for name in ("folder", archive))
-    assert rows(listing) == rows(expected)
-    assert listing.classes == expected.classes
-    packed, plain = pixels_of(listing), pixels_of(expected)
-    assert packed.keys() == plain.keys()
-    assert all(np.array_equal(packed[id_], plain[id_]) for id_ in plain)
+    listings_of(tmp_path, archive, write)
 
 
 def test_arrays_in_a_folder_in_the_folder(tmp_path):

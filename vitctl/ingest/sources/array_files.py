@@ -86,19 +86,19 @@ class ArrayFile:
     @contextmanager
     def opened(self) -> Iterator[Stream]:
         """What it holds, decompressed. Raises OSError, `DamagedError` that names this file."""
-        try:
-            with opened_in(self.part, self.inside) as stream:
-                yield stream
-        except DamagedError as error:
-            error.file = self.shown
-            raise
+        with self._named(), opened_in(self.part, self.inside) as stream:
+            yield stream
 
     @contextmanager
     def opened_at_random(self) -> Iterator[IO[bytes]]:
         """The same as a file that can be sought in. Raises `DoesNotFitError`, too."""
+        with self._named(), opened_at_random_in(self.part, self.inside) as file:
+            yield file
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         try:
-            with opened_at_random_in(self.part, self.inside) as file:
-                yield file
+            yield
         except DamagedError as error:
             error.file = self.shown
             raise

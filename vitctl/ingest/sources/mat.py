@@ -98,7 +98,8 @@ def list_mat(given: str, files: Sequence[ArrayFile], choices: Choices) -> Listin
                     )
                 values = _labels(opened, labels, block, file.shown)
         is_svhn = _SVHN.fullmatch(base) is not None
-        if choices.takes_labels and is_svhn and {*values.tolist()} <= {*range(1, 11)}:
+        is_counted_from_1 = values.size and {*values.tolist()} <= {*range(1, 11)}
+        if choices.takes_labels and is_svhn and is_counted_from_1:
             values = values % 10
             if "SVHN" not in kinds:
                 notes.append("label 10 is the digit 0 in SVHN, so its class is called 0")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -158,6 +158,15 @@ class ArchiveTree:
             tuple(names[:depth]) for depth in range(1, len(names) + 1)[:_DEPTH]
         )
         return "".join(f"{name}/" for name in names).encode(), None
+
+    def cautions_of(self, damage: Sequence[str]) -> list[str]:
+        """What to say of archives that break off, once all were listed. Raises `InputError` where
+        they broke off before the first image."""
+        if damage and not len(self.files):
+            raise InputError(
+                f"{damage[0]}, and there is no image in what can be read", hint="download it again"
+            )
+        return [f"{fault}; what lies before is taken" for fault in damage]
 
     def build(self, *, path: str, shown: str, source: Source, parts: Collection[Part]) -> Tree:
         """The tree. Raises `InputError` where two archives hold one path."""

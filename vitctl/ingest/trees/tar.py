@@ -198,11 +198,7 @@ def list_tars(
         damage += [f"{part.shown} {fault}" for fault in walk.damage]
     if zips and not nested and not len(tree.files):
         return list_tars(given, paths, choices, kind=kind, read=read, nested=True)
-    if damage and not len(tree.files):
-        raise InputError(
-            f"{damage[0]}, and there is no image in what can be read", hint="download it again"
-        )
-    cautions = [f"{fault}; what lies before is taken" for fault in damage]
+    cautions = tree.cautions_of(damage)
     shown = text_of(os.fsencode(given))
     source = TarsInOrder(parts, nested) if in_order else InParts(parts)
     where = np.array(numbers if in_order else offsets, np.int64)

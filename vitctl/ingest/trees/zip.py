@@ -128,11 +128,7 @@ def list_zips(
         )
     if archives and not len(tree.files):
         return list_tars(given, paths, choices, kind="tar", read=read, nested=True)
-    if damage and not len(tree.files):
-        raise InputError(
-            f"{damage[0]}, and there is no image in what can be read", hint="download it again"
-        )
-    cautions = [f"{fault}; what lies before is taken" for fault in damage]
+    cautions = tree.cautions_of(damage)
     files = tree.build(path=given, shown=shown, source=Zips(parts), parts=parts)
     listing = read(without_own_output(files), choices)
     zips = "a zip" if len(parts) == 1 else f"{len(parts):,} zips"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vitctl.model import accounting
 from vitctl.optim import frozen
 from vitctl.sharding.layout import Layout
-from vitctl.text.quantities import counted, plural, show_count
+from vitctl.text.quantities import counted, plural, show_count, shown_digits
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
 
@@ -30,7 +30,7 @@ def announced(
         f"{accounting.parameters(cfg.model).total:,} parameters{_trained(cfg)}, "
         f"{flops / 1e9:.4g} GFLOPs an image",
         "data": f"{counted(examples, 'image')}, {plural(classes, 'class')}; "
-        f"{_passes(epochs)} epochs of batches of {cfg.data.batch}",
+        f"{shown_digits(epochs, least=4)} epochs of batches of {cfg.data.batch}",
         "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
         f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
         "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "
@@ -67,8 +67,3 @@ def _extras(cfg: TrainConfig) -> str:
     if cfg.class_balance is not None:
         sentence += f"; classes balanced, beta {cfg.class_balance:g}"
     return sentence
-
-
-def _passes(epochs: float) -> str:
-    """Four digits, or all before the point: no power of ten."""
-    return f"{epochs:,.0f}" if epochs >= 1000 else f"{epochs:.4g}"

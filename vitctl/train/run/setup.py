@@ -112,7 +112,7 @@ def prepare(
         microbatch=runtime.microbatch,
     )
     layout = layouts.make(memory.spec, devices=devices)
-    if run.path.local is None and processes.count() > 1:
+    if _writes_apart(run):
         _check_own_disk(cfg, layout)
     if memory.reason is not None:
         emit(Note(memory.reason))
@@ -161,13 +161,18 @@ def check_disk(run: RunDraft, cfg: TrainConfig) -> None:
     """Raise DoesNotFitError if the disk has no room for a checkpoint, which else is found out at
     the first save. A bucket's is on this machine's disk first; what each of several processes
     writes there follows from the layout (`_check_own_disk`)."""
-    place = run.path.local
-    if place is None and processes.count() > 1:
+    if _writes_apart(run):
         return
+    place = run.path.local
     needed = footprint.checkpoint_bytes(cfg)
     scarce = processes.share("free disk", lambda: _scarce(place, needed))
     if scarce is not None:
         raise _without_room(cfg, needed, *scarce, bucket=place is None)
+
+
+def _writes_apart(run: RunDraft) -> bool:
+    """Whether each of several processes writes its part of a checkpoint to a disk of its own."""
+    return run.path.local is None and processes.count() > 1
 
 
 def _check_own_disk(cfg: TrainConfig, layout: Layout) -> None:
