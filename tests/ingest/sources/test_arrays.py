@@ -245,7 +245,7 @@ def archived(path, files):
 
 
 def listings_of(tmp_path, archive, write):
-    """What lists a folder that `write` fills, and an archive of it; images and classes are equal."""
+    """Of the folder that `write` fills, and of an archive of it; images and classes are equal."""
     folder = tmp_path / "folder"
     folder.mkdir()
     write(folder)
