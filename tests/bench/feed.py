@@ -34,15 +34,24 @@ _LATENCY_S = 0.020
 _read = records._read
 
 
-def photos(folder: Path, *, images: int) -> Path:
-    """JPEG files in two classes."""
+_HEIGHTS, _WIDTHS = (300, 400), (350, 450)
+
+
+def photos(
+    folder: Path,
+    *,
+    images: int,
+    heights: tuple[int, int] = _HEIGHTS,
+    widths: tuple[int, int] = _WIDTHS,
+) -> Path:
+    """JPEG files in two classes, as high and wide as the ranges say, ends included."""
     from sklearn.datasets import load_sample_images
 
     pictures = load_sample_images().images
     rng = np.random.default_rng(0)
     for number in range(images):
         picture = pictures[number % 2]
-        height, width = int(rng.integers(300, 401)), int(rng.integers(350, 451))
+        height, width = (int(rng.integers(low, high + 1)) for low, high in (heights, widths))
         share = rng.uniform(0.5, 1.0)
         tall, wide = int(picture.shape[0] * share), int(picture.shape[1] * share)
         top = int(rng.integers(0, picture.shape[0] - tall + 1))

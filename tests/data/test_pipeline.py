@@ -70,10 +70,20 @@ def dataset(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("dataset"))
 
 
-def train(dataset, *, first_step=0, count=1, batch=4, rows=ALL, workers=2, augment=AUGMENT):
+def train(
+    dataset,
+    *,
+    first_step=0,
+    count=1,
+    batch=4,
+    rows=ALL,
+    workers=2,
+    augment=AUGMENT,
+    resolution=16,
+):
     stream = train_batches(
         dataset,
-        resolution=16,
+        resolution=resolution,
         augment=augment,
         seed=11,
         batch=batch,
@@ -134,6 +144,19 @@ def test_workers_and_start_do_not_matter(dataset):
     whole = train(dataset, count=6, workers=1)
     later = train(dataset, first_step=3, count=3, workers=4)
     assert all(equal(a, b) for a, b in zip(whole[3:], later, strict=True))
+
+
+def test_neither_do_they_where_jpegs_are_decoded_smaller(dataset):
+    options = {"augment": AugmentConfig(jpeg_oversampling=1), "resolution": 4}
+    whole = train(dataset, count=6, workers=1, **options)
+    later = train(dataset, first_step=3, count=3, workers=4, **options)
+    halves = [train(dataset, count=6, rows=slice(i, 4, 2), **options) for i in (0, 1)]
+    assert all(equal(a, b) for a, b in zip(whole[3:], later, strict=True))
+    for batch, *parts in zip(whole, *halves, strict=True):
+        for i, part in enumerate(parts):
+            assert np.array_equal(part.images, batch.images[i::2])
+    in_full = train(dataset, count=6, resolution=4)
+    assert not all(equal(a, b) for a, b in zip(whole, in_full, strict=True)), "some are smaller"
 
 
 def test_processes_share_the_batch(dataset):

@@ -34,10 +34,14 @@ SOURCES = {
 
 @pytest.fixture
 def resolved(tmp_path):
-    def resolve(preset, *, examples=50_000, side=None, scaling=None, model=None, **overrides):
+    def resolve(
+        preset, *, examples=50_000, side=None, scaling=None, model=None, trained=None, **overrides
+    ):
         images = ImageFacts(examples=examples, classes=10, eval_split="val", side=side)
         model = {"resolution": 224, "patch": 16, "width": 64, "heads": 2} | (model or {})
-        before = made.checkpoint(Store(tmp_path / "store"), model=model, saved=False)
+        before = made.checkpoint(
+            Store(tmp_path / "store"), model=model, data=trained or {}, saved=False
+        )
         branch = finetuning.resolve(
             before,
             images=images,
@@ -98,6 +102,15 @@ def test_other_crops_than_a_preset_s_are_without_its_ratio(resolved):
     assert any("crops keep 56%" in note for note in branch.notes)
     cfg, _ = resolved("cifar", data={"augment": {"crop_ratio": 1.25}})
     assert (cfg.data.augment.crop, cfg.data.augment.crop_ratio) == ("simple", 1.25)
+
+
+def test_crops_that_are_not_resized_are_without_the_scale_of_jpegs(resolved):
+    """Which the checkpoint was trained with, and others keep."""
+    trained = {"augment": {"jpeg_oversampling": 1.5}}
+    cfg, _ = resolved("cifar", trained=trained)
+    assert cfg.data.augment.jpeg_oversampling == 1.5
+    cfg, _ = resolved("cifar", trained=trained, data={"augment": {"crop": "none"}})
+    assert cfg.data.augment == AugmentConfig(crop="none", area_min=cfg.data.augment.area_min)
 
 
 def test_its_size_is_that_whatever_the_model_was_pretrained_at(resolved):

@@ -34,6 +34,10 @@ class RandAugmentConfig(Config):
     """Strength on the scale where 10 is the operations' nominal full range."""
 
 
+LATER_AUGMENT = ("crop_ratio", "jpeg_oversampling")
+"""Settings that `AugmentConfig` got after its first version."""
+
+
 class AugmentConfig(Config):
     """Training images. The defaults are the paper's: inception crop and flip, nothing else.
 
@@ -46,6 +50,10 @@ class AugmentConfig(Config):
     flip          mirror left and right half of the time; off where sides mean something (digits)
     randaugment   None is off
     mixup_alpha   mixup's Beta(alpha, alpha), applied by the train step; None is off
+    jpeg_oversampling
+                  JPEGs are decoded at 1/2, 1/4 or 1/8 of their size: the smallest at which both
+                  sides of the crop still have this many times the pixels that it is resized to.
+                  None decodes them in full, as other formats always are
     """
 
     crop: Literal["inception", "simple", "resize", "none"] = "inception"
@@ -57,6 +65,7 @@ class AugmentConfig(Config):
     flip: bool = True
     randaugment: RandAugmentConfig | None = None
     mixup_alpha: float | None = Field(None, gt=0)
+    jpeg_oversampling: float | None = Field(default=None, ge=1, le=8)
 
     @model_validator(mode="after")
     def _ordered(self) -> AugmentConfig:
@@ -72,9 +81,15 @@ class AugmentConfig(Config):
             raise ValueError(f"crop_ratio is of crop=simple, and crop is {self.crop}")
         return self
 
+    @model_validator(mode="after")
+    def _decodes_smaller_only_what_is_resized(self) -> AugmentConfig:
+        if self.jpeg_oversampling is not None and self.crop == "none":
+            raise ValueError("jpeg_oversampling is of crops that are resized, and crop is none")
+        return self
+
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_defaults(self, handler, later=("crop_ratio",))
+        return without_defaults(self, handler, later=LATER_AUGMENT)
 
 
 class EvalPreprocess(Config):

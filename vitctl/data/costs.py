@@ -45,7 +45,8 @@ def measure(records: Records, *, resolution: int, augment: AugmentConfig) -> Ima
     decode_s = seconds(augment.model_copy(update={"randaugment": None}))
     whole_s = decode_s if augment.randaugment is None else seconds(augment)
     return ImageCost(
-        decode_s,
-        max(0.0, whole_s - decode_s),
-        float(np.mean([height * width for height, width, _ in sizes])),
+        decode_s=decode_s,
+        augment_s=max(0.0, whole_s - decode_s),
+        pixels=float(np.mean([height * width for height, width, _ in sizes])),
+        jpegs=float(np.mean([bool(tf.io.is_jpeg(image)) for image in images])),
     )

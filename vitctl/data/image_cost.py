@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageCost:
-    """Seconds of one core for an image of `pixels` pixels (means over those tried)."""
+    """Seconds of one core for an image of `pixels` pixels, and the share of JPEGs (means over those
+    tried)."""
 
     decode_s: float
     augment_s: float
     pixels: float
+    jpegs: float

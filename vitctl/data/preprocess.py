@@ -6,10 +6,11 @@ the number of threads, the batch size or what was read before. Works eagerly and
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from vitctl.data.config import CROP_RATIO, AugmentConfig, EvalPreprocess
-from vitctl.data.decode import decode, decode_jpeg_window
+from vitctl.data.decode import decode, decode_jpeg, decode_jpeg_window, jpeg_size
 from vitctl.data.long_images import LONG, centre_of_long, square_of_long
 from vitctl.data.randaugment import randaugment
 from vitctl.data.tensorflow import load_tensorflow
@@ -21,9 +22,21 @@ if TYPE_CHECKING:
 _CROP, _FLIP, _RANDAUGMENT = 1, 2, 3
 
 
-def decoded(data: Tensor) -> Tensor:
-    """uint8[h, w, 3] of an encoded image, string[], or of pixels themselves."""
-    return decode(data) if _is_encoded(data) else data
+def decoded(data: Tensor, *, least: int | None = None) -> Tensor:
+    """uint8[h, w, 3] of an encoded image, string[], or of pixels themselves. A JPEG may be smaller
+    where its sides still have `least` pixels; None decodes it in full."""
+    if not _is_encoded(data):
+        return data
+    if least is None:
+        return decode(data)
+    tf = load_tensorflow()
+    image = tf.cond(
+        tf.io.is_jpeg(data),
+        lambda: decode_jpeg(data, size=jpeg_size(data), least=least),
+        lambda: decode(data),
+    )
+    image.set_shape([None, None, 3])
+    return image
 
 
 def _is_encoded(data: Tensor) -> bool:
@@ -47,10 +60,9 @@ def train_image(data: Tensor, seed: Tensor, *, resolution: int, augment: Augment
 def resized_crop(data: Tensor, seed: Tensor, *, resolution: int, augment: AugmentConfig) -> Tensor:
     """float32[resolution, resolution, 3] of 0 to 255: the image that is augmented further."""
     tf = load_tensorflow()
-    image = crop(data, seed, augment=augment)
+    image = crop(data, seed, resolution=resolution, augment=augment)
     if augment.crop == "simple":
-        ratio = CROP_RATIO if augment.crop_ratio is None else augment.crop_ratio
-        side = round(resolution * ratio)
+        side = _side(resolution, augment)
         image = _random_square(image, _fold(seed, _CROP), side=side, resolution=resolution)
     elif augment.crop == "none":
         size = tf.shape(image)
@@ -65,12 +77,28 @@ def resized_crop(data: Tensor, seed: Tensor, *, resolution: int, augment: Augmen
     return image
 
 
-def crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Tensor:
+def crop(data: Tensor, seed: Tensor, *, resolution: int, augment: AugmentConfig) -> Tensor:
     """uint8[h, w, 3]: what is seen of an image, before it is resized; all of it where the crop is
     of the resized image."""
+    least = least_side(resolution, augment)
     if augment.crop == "inception":
-        return _inception_crop(data, _fold(seed, _CROP), augment=augment)
-    return decoded(data)
+        return _inception_crop(data, _fold(seed, _CROP), least=least, augment=augment)
+    return decoded(data, least=least)
+
+
+def least_side(resolution: int, augment: AugmentConfig) -> int | None:
+    """How many pixels both sides of a crop must have for its JPEG to be decoded at a smaller scale;
+    None where all are decoded in full."""
+    if augment.jpeg_oversampling is None:
+        return None
+    side = _side(resolution, augment) if augment.crop == "simple" else resolution
+    return math.ceil(side * augment.jpeg_oversampling)
+
+
+def _side(resolution: int, augment: AugmentConfig) -> int:
+    """The smaller side of an image of which crop=simple is a square."""
+    ratio = CROP_RATIO if augment.crop_ratio is None else augment.crop_ratio
+    return round(resolution * ratio)
 
 
 def eval_image(data: Tensor, *, resolution: int, preprocess: EvalPreprocess) -> Tensor:
@@ -141,8 +169,11 @@ def to_range(image: Tensor) -> Tensor:
     return image / 127.5 - 1.0
 
 
-def _inception_crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Tensor:
-    """uint8[h, w, 3]: a random window. Of a JPEG only the blocks it touches are decoded."""
+def _inception_crop(
+    data: Tensor, seed: Tensor, *, least: int | None, augment: AugmentConfig
+) -> Tensor:
+    """uint8[h, w, 3]: a random window. Of a JPEG only the blocks it touches are decoded, with
+    fewer pixels where both sides still have `least`."""
     tf = load_tensorflow()
 
     def window(size: Tensor) -> Tensor:
@@ -158,7 +189,7 @@ def _inception_crop(data: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Te
         return tf.concat([begin[:2], extent[:2]], 0)
 
     def from_jpeg() -> Tensor:
-        return decode_jpeg_window(data, window(tf.io.extract_jpeg_shape(data)[:2]))
+        return decode_jpeg_window(data, window(jpeg_size(data)), least=least)
 
     def from_other() -> Tensor:
         image = decoded(data)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitctl.artifacts.artifact import Artifact
-from vitctl.data.config import AugmentConfig
+from vitctl.data.config import LATER_AUGMENT, AugmentConfig
 from vitctl.errors import UsageError, VitctlError
 from vitctl.recipes.recipe import CropRule, load
 from vitctl.settings.trees import Tree, at
@@ -44,7 +44,7 @@ def check_counts(
     if augment.crop == "inception":
         return
     chosen, before, in_file = (_table(tree, table) for tree in (given, usual, file))
-    is_record = in_file.keys() >= AugmentConfig.model_fields.keys() - {"crop_ratio"}
+    is_record = in_file.keys() >= AugmentConfig.model_fields.keys() - set(LATER_AUGMENT)
     if is_record or "crop" in chosen:
         before = {**before, **in_file}
     else:

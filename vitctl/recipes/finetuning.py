@@ -145,9 +145,12 @@ def resolve(
         overrides=merge({}, {"data": own_data}, overrides),
     )
     notes += crops.notes
-    # A ratio that a preset or the checkpoint has is left out with the crops that it is of.
-    if at(overrides, "data.augment.crop") not in (None, "simple"):
+    # What a preset or the checkpoint sets for crops is left out with the crops that it is of.
+    crop = at(overrides, "data.augment.crop")
+    if crop not in (None, "simple"):
         merge(tree, {"data": {"augment": {"crop_ratio": None}}})
+    if crop == "none":
+        merge(tree, {"data": {"augment": {"jpeg_oversampling": None}}})
     cropped: Tree = {}
     if crops.area_min is not None:
         merge(tree, {"data": {"augment": {"area_min": crops.area_min}}})
@@ -169,9 +172,9 @@ def resolve(
             images.side, rules.crop, usual=augment, overrides=overrides
         )
         area = augment.area_min if earlier.area_min is None else earlier.area_min
-        crop = {"crop": augment.crop, "crop_ratio": augment.crop_ratio, "area_min": area}
+        cropped = {"crop": augment.crop, "crop_ratio": augment.crop_ratio, "area_min": area}
         ratio = {"ratio": before.data.evaluation.ratio}
-        versions = ({"data": {"augment": crop, "evaluation": ratio}},)
+        versions = ({"data": {"augment": cropped, "evaluation": ratio}},)
     return Branch(tree, tuple(notes), before=versions)
 
 

@@ -147,7 +147,7 @@ def decoding(
             return unusable(records, index, reason)
 
     def crop(data: Any, seed: Any) -> Any:
-        return preprocess.crop(data, seed, augment=cfg.augment)
+        return preprocess.crop(data, seed, resolution=cfg.resolution, augment=cfg.augment)
 
     def resized(data: Any, seed: Any) -> Any:
         return preprocess.resized_crop(data, seed, resolution=cfg.resolution, augment=cfg.augment)

@@ -52,6 +52,7 @@ BASE = Input(
     decode_s=0.005,
     augment_s=0.0,
     pixels=250_000,
+    jpegs_in_full=False,
     resolution=224,
     workers=8,
     cores=8,
@@ -76,6 +77,10 @@ def test_a_slow_disk_is_told_and_nothing_else():
 def test_large_images():
     (sentence,) = with_(pixels=12e6)
     assert "3464 x 3464" in sentence
+    hints = with_(pixels=12e6, jpegs_in_full=True)
+    assert hints[0] == sentence
+    assert "--set data.augment.jpeg_oversampling=1 makes another run" in hints[1]
+    assert with_(jpegs_in_full=True) == with_(), "of small ones nothing is won"
 
 
 def test_dear_augmentation():

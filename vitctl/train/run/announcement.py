@@ -30,7 +30,8 @@ def announced(
         f"{accounting.parameters(cfg.model).total:,} parameters{_trained(cfg)}, "
         f"{flops / 1e9:.4g} GFLOPs an image",
         "data": f"{counted(examples, 'image')}, {plural(classes, 'class')}; "
-        f"{shown_digits(epochs, least=4)} epochs of batches of {cfg.data.batch}",
+        f"{shown_digits(epochs, least=4)} epochs of batches of {cfg.data.batch}"
+        + _smaller_jpegs(cfg),
         "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
         f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
         "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "
@@ -44,6 +45,17 @@ def _trained(cfg: TrainConfig) -> str:
     if not cfg.optim.freeze:
         return ""
     return f", {frozen.trained_parameters(cfg.model, cfg.optim):,} of them trained"
+
+
+def _smaller_jpegs(cfg: TrainConfig) -> str:
+    times = cfg.data.augment.jpeg_oversampling
+    if times is None:
+        return ""
+    least = "the size" if times == 1 else f"{times:g} times the size"
+    return (
+        f"; JPEGs are decoded at 1/2, 1/4 or 1/8 where crops still have {least} that they are "
+        "resized to"
+    )
 
 
 def _extras(cfg: TrainConfig) -> str:

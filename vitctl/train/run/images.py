@@ -139,6 +139,7 @@ class Images:
             decode_s=cost.decode_s,
             augment_s=cost.augment_s,
             pixels=cost.pixels,
+            jpegs_in_full=cost.jpegs > 0.5 and data.augment.jpeg_oversampling is None,
             resolution=resolution,
             workers=self.workers or cores,
             cores=cores,

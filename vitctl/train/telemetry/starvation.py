@@ -68,6 +68,8 @@ class Input:
       decode_s, augment_s: what an image costs one core: decoding, cropping and resizing; and what
         RandAugment adds.
       pixels: of a stored image, on average.
+      jpegs_in_full: most are JPEGs, and they are decoded in full although only a crop of fewer
+        pixels is seen.
       resolution: the side that training sees.
       workers, cores: threads that decode, and cores there are.
       shared: whether the devices compute on the same cores.
@@ -78,6 +80,7 @@ class Input:
     decode_s: float
     augment_s: float
     pixels: float
+    jpegs_in_full: bool
     resolution: int
     workers: int
     cores: int
@@ -105,6 +108,11 @@ def advice(feed: Input) -> list[str]:
             f"shard smaller copies: stored images have about {side} x {side} pixels, training "
             f"sees {feed.resolution} x {feed.resolution}"
         )
+        if feed.jpegs_in_full:
+            hints.append(
+                "decode JPEGs at a smaller scale (--set data.augment.jpeg_oversampling=1 makes "
+                "another run)"
+            )
     if feed.augment_s >= _DEAR * feed.image_s:
         hints.append(
             f"leave RandAugment out (--set data.augment.randaugment=none makes another run): "
