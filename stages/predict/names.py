@@ -25,6 +25,7 @@ _CHUNK = 1 << 16
 _MOST_BYTES = 1 << 16
 """Of one name; systems allow a few thousand."""
 _URL = re.compile(r"(https?|ftp|s3|gs|file|data):", re.IGNORECASE)
+_OWN = "vitctl made this folder, which is no source of images; a run is given as --from RUN"
 _IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 
 
@@ -64,14 +65,14 @@ def below(folder: str, *, emit: Emit) -> Iterator[NamedImage]:
     if skipped:
         emit(Note(f"skipped in {folder}: {kinds_in_words(skipped, most=3)}"))
     if not images:
-        yield NamedImage(folder, "the folder has no images")
+        yield NamedImage(folder, _OWN if _is_own(folder) else "the folder has no images")
 
 
 def _below(
     folder: str, above: tuple[tuple[int, int], ...], skipped: Counter[str]
 ) -> Iterator[NamedImage]:
     try:
-        if own_output.made_by_vitctl(os.fsencode(folder)):
+        if _is_own(folder):
             skipped[own_output.KIND] += 1
             return
         with os.scandir(folder) as scanned:
@@ -92,6 +93,10 @@ def _below(
             skipped[kind] += 1
         else:
             yield NamedImage(item.path)
+
+
+def _is_own(folder: str) -> bool:
+    return own_output.made_by_vitctl(os.fsencode(folder))
 
 
 def _identity(folder: str) -> tuple[int, int]:

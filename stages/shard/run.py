@@ -37,6 +37,7 @@ from vitctl.ingest.write.publishing import (
     publish_dataset,
     warn_of_untold,
 )
+from vitctl.ingest.write.rejects import warn_of_usable
 from vitctl.signals import Stop, raise_if_asked, unless_owned
 
 
@@ -143,6 +144,7 @@ def run(
                 announce_about(runtime.about, emit=emit)
         else:
             artifact = draft.finished
+            warn_of_usable(artifact, emit=emit)
             warn_of_untold(artifact, runtime.about, emit=emit)
     emit(following(artifact))
     return artifact

@@ -24,7 +24,7 @@ from vitctl.ingest.listing import Source, read
 from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.reading.spool import at_random
 from vitctl.ingest.write.pieces import gain_from_pieces, write_shards_in_pieces
-from vitctl.ingest.write.rejects import allowed_rejects, check_rejects
+from vitctl.ingest.write.rejects import allowed_rejects, check_rejects, usable_now
 from vitctl.ingest.write.shard_plan import Unit, stored_bytes
 from vitctl.ingest.write.shard_writer import (
     REPORTS,
@@ -39,6 +39,7 @@ from vitctl.places import Place
 from vitctl.places.scratch import check_room
 from vitctl.signals import Stop, graceful
 from vitctl.text import quantities
+from vitctl.text.quantities import counted
 from vitctl.text.quoting import quoted
 from vitctl.workers.executors import Executor, executor
 from vitctl.workers.task import Done, Moving
@@ -71,8 +72,16 @@ def make_shards(
     if draft.path.local is not None:
         for leftover in draft.path.local.glob(f"{TEMPORARY}*"):
             leftover.remove(missing_ok=True)
+    again = 0
     reports = dict(enumerate(finished_reports(draft.path, units)))
+    for i, report in reports.items():
+        if report is not None and usable_now(report, units[i], source):
+            reports[i] = None
+            again += 1
     todo = [i for i, report in reports.items() if report is None]
+    if again:
+        shards = counted(again, "shard is", "shards are")
+        emit(Note(f"{shards} made again: images that could not be read can be now"))
     if len(todo) < len(units):
         emit(Note(f"continuing: {len(units) - len(todo)} of {len(units)} shards exist already"))
     meter = _Meter(total=sum(len(unit.entries) for unit in units), emit=emit)

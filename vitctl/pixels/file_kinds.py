@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from vitctl import extras
 
 HEAD_BYTES = 4096
 """How much of a file's beginning tells its kind."""
+
+
+Package = Literal["pillow_heif", "pillow with AVIF"]
+"""What reads images of a kind where it is installed."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,13 @@ class FileKind:
     """With its article: "a PDF"."""
     advice: str | None = None
     """How to read or repair it, if there is a way."""
+    package: Package | None = None
+    """Whose absence alone keeps it from being read."""
 
 
 _DOWNLOAD = "download it again: a server's page was saved in its place"
 _CONVERT = "convert it to JPEG or PNG"
-_UNPACK = "unpack it and shard the folder"
+_UNPACK = "unpack it and give its folder"
 _FRAMES = "extract its frames as images"
 _DEVELOP = "develop it to JPEG or PNG"
 
@@ -99,9 +106,10 @@ def kind_of(head: bytes) -> FileKind | None:
     return _text_kind(head)
 
 
-def is_heic(head: bytes) -> bool:
-    """Whether an ISO media file says that it is an image in HEVC."""
-    return head[4:8] == b"ftyp" and any(b in _HEIC_BRANDS for b in _brands(head[:HEAD_BYTES]))
+def is_heif(head: bytes) -> bool:
+    """Whether an ISO media file says that it is an image, and not that it is one in AV1 alone."""
+    kind = kind_of(head[:HEAD_BYTES])
+    return kind is not None and kind.package == "pillow_heif"
 
 
 def _brands(head: bytes) -> list[bytes]:
@@ -113,11 +121,11 @@ def _brands(head: bytes) -> list[bytes]:
 def _media_kind(head: bytes) -> FileKind:
     brands = _brands(head)
     if any(brand in _HEIC_BRANDS for brand in brands):
-        return FileKind("a HEIC image", _heic())
+        return FileKind("a HEIC image", _heic(), "pillow_heif")
     if any(brand in _AVIF_BRANDS for brand in brands):
-        return FileKind("an AVIF image", "pip install 'pillow>=11.3' reads it")
+        return FileKind("an AVIF image", "pip install 'pillow>=11.3' reads it", "pillow with AVIF")
     if any(brand in _IMAGE_BRANDS for brand in brands):
-        return FileKind("an image of the HEIF family", _heic())
+        return FileKind("an image of the HEIF family", _heic(), "pillow_heif")
     return FileKind("a video (MP4 or QuickTime)", _FRAMES)
 
 

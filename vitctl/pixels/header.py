@@ -17,13 +17,15 @@ from typing import Literal
 
 from PIL import Image
 
-from vitctl.pixels.file_kinds import HEAD_BYTES, FileKind, is_heic, kind_of
+from vitctl.pixels.file_kinds import HEAD_BYTES, FileKind, Package, is_heif, kind_of
 from vitctl.pixels.orientation import bare_png, orientation
 from vitctl.text.quoting import one_line
 
 Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "HEIF"]
 
 _PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM")
+_AVIF_HEAD = b"\0\0\0\x10ftypavif"
+Cause = Literal["bytes", "access"] | Package
 # Tags of TIFF 6.0, and of DNG 1.4.
 _BITS, _PHOTOMETRIC, _DNG_VERSION = 258, 262, 50706
 _WHITE_IS_ZERO = 0
@@ -33,7 +35,16 @@ _MOST_READS = 2**21
 
 
 class BadImageError(Exception):
-    """This image cannot be used; the text is the reason, fit for a reject list."""
+    """This image cannot be used; the text is the reason, fit for a reject list.
+
+    Attributes:
+      cause: what has to change before it can: the bytes of the file, the access to it, or a package
+        that is not installed.
+    """
+
+    def __init__(self, reason: str, *, cause: Cause = "bytes") -> None:
+        super().__init__(reason)
+        self.cause: Cause = cause
 
 
 @dataclass(frozen=True)
@@ -135,7 +146,7 @@ _PILLOW = _WithoutLimits()
 def open_image(data: bytes) -> Iterator[Image.Image]:
     """Pillow's image, not decoded yet. Our pixel limit takes the place of Pillow's, and its
     warnings are ours to report."""
-    formats = ("HEIF",) if is_heic(data) and _heif_reader() else _PILLOW_FORMATS
+    formats = ("HEIF",) if is_heif(data) and _heif_reader() else _readable_formats()
     with _PILLOW, _open(data, formats) as image:
         yield image
 
@@ -174,6 +185,17 @@ def _header_read(data: bytes, formats: tuple[str, ...]) -> Image.Image:
     return image
 
 
+def is_installed(package: Package) -> bool:
+    """Whether images can be read of which it was said that this package reads them."""
+    return _heif_reader() if package == "pillow_heif" else _accepts("AVIF", _AVIF_HEAD)
+
+
+def _readable_formats() -> tuple[str, ...]:
+    """Those of `_PILLOW_FORMATS` that this Pillow has heard of: AVIF came with 11.3."""
+    Image.init()  # Pillow knows no format before, and nothing that ran earlier has to have asked
+    return tuple(format_ for format_ in _PILLOW_FORMATS if format_ in Image.OPEN)
+
+
 def _heif_reader() -> bool:
     """Whether Pillow can open HEIC: by an optional package."""
     try:
@@ -186,29 +208,31 @@ def _heif_reader() -> bool:
 
 def _may_be_image(head: bytes) -> bool:
     """Whether any decoder would try. These are Pillow's own conditions."""
-    if is_heic(head):
+    if is_heif(head):
         return _heif_reader()
-    Image.init()
-    return any(_accepts(format_, head) for format_ in _PILLOW_FORMATS)
+    return any(_accepts(format_, head) for format_ in _readable_formats())
 
 
 def _accepts(format_: str, head: bytes) -> bool:
-    accepts = Image.OPEN[format_][1]
+    Image.init()
+    accepts = Image.OPEN.get(format_, (None, None))[1]
     # Instead of True it may say what is not installed.
     return accepts is not None and accepts(head[:16]) is True
 
 
 def _unknown(data: bytes) -> BadImageError:
     """What the bytes are instead of an image, and how to read them if there is a way."""
-    for format_ in _PILLOW_FORMATS:
+    for format_ in _readable_formats():
         if _accepts(format_, data) and kind_of(data[:HEAD_BYTES]) is None:
             try:
                 Image.OPEN[format_][0](io.BytesIO(data), "")
             except Exception as error:  # Pillow's own words, which `Image.open` keeps to itself
                 return BadImageError(f"its {format_} header can't be read ({one_line(error)})")
     kind = kind_of(data[:HEAD_BYTES]) or FileKind("not an image of a known format")
+    if kind.package is not None and is_installed(kind.package):
+        return BadImageError(f"it is {kind.name} that is damaged; copy or download it again")
     advice = f"; {kind.advice}" if kind.advice else ""
-    return BadImageError(f"it is {kind.name}{advice}")
+    return BadImageError(f"it is {kind.name}{advice}", cause=kind.package or "bytes")
 
 
 def _describe(image: Image.Image, data: bytes) -> Header:

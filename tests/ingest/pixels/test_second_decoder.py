@@ -4,6 +4,8 @@ rejected for what it really is."""
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -193,6 +195,42 @@ def test_without_the_extra_heic_is_rejected_with_the_way(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(BadImageError, match=r"HEIC image; pip install 'vitctl\[heic\]'"):
         prepare(brand(b"heic", b"mif1"), storage=ImageStorage(MAX_PIXELS))
+
+
+def test_without_the_extra_the_first_file_of_a_process_may_be_heic():
+    """Pillow knows no format before one is asked for."""
+    asks = (
+        "import sys; sys.modules['pillow_heif'] = None\n"
+        "from vitctl.pixels.header import BadImageError, check_head\n"
+        "try: check_head(bytes.fromhex(sys.argv[1]), 4096, max_pixels=10**6)\n"
+        "except BadImageError as error: print(error)"
+    )
+    head = brand(b"heic", b"mif1").hex()
+    ended = subprocess.run(
+        [sys.executable, "-c", asks, head], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == "it is a HEIC image; pip install 'vitctl[heic]' reads it"
+
+
+@pytest.mark.parametrize("brands", [(b"heic", b"mif1"), (b"mif1",), (b"mif1", b"avif")])
+def test_with_the_extra_nothing_more_is_to_be_installed(brands):
+    pytest.importorskip("pillow_heif")
+    with pytest.raises(BadImageError, match="that is damaged; copy or download it again") as error:
+        prepare(brand(*brands), storage=ImageStorage(MAX_PIXELS))
+    assert error.value.cause == "bytes"
+
+
+def test_a_pillow_that_has_not_heard_of_avif_reads_the_rest(monkeypatch):
+    """Pillow below 11.3."""
+    Image.init()
+    monkeypatch.delitem(Image.OPEN, "AVIF")
+    pgm = b"P5 2 2 255\n" + bytes(4)
+    assert prepare(pgm, storage=ImageStorage(MAX_PIXELS)).converted
+    with pytest.raises(BadImageError, match=r"AVIF image; pip install 'pillow>=11.3'") as error:
+        prepare(brand(b"avif"), storage=ImageStorage(MAX_PIXELS))
+    assert error.value.cause == "pillow with AVIF"
+    with pytest.raises(BadImageError, match="it is text"):
+        prepare(b"hello", storage=ImageStorage(MAX_PIXELS))
 
 
 def test_metadata_pillow_gives_up_on_costs_no_png():

@@ -107,7 +107,7 @@ def test_an_archive_of_another_kind_is_to_be_unpacked(tmp_path, head):
     (tmp_path / "photos").write_bytes(head.ljust(99, b"\0"))
     with pytest.raises(InputError, match="archive") as raised:
         list_images(str(tmp_path / "photos"))
-    assert raised.value.hint == "unpack it and shard the folder"
+    assert raised.value.hint == "unpack it and give its folder"
 
 
 def sample(name, class_name, image=b"image"):

@@ -257,6 +257,12 @@ def test_a_folder_gives_its_images_in_order(tmp_path):
     assert none.problem == "the folder has no images"
 
 
+def test_a_run_among_the_images_is_answered_with_its_option(tmp_path):
+    (tmp_path / "draft.json").write_text('{"vitctl": "0.1"}')
+    (run,) = names.below(str(tmp_path), emit=silent)
+    assert run.problem.endswith("a run is given as --from RUN")
+
+
 # Text
 
 SHOWN = (

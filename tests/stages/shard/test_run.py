@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -225,6 +226,72 @@ def test_bad_images_are_listed_and_left_out(source, store):
     assert artifact.path == draft
     assert artifact.summary["rejected"] == 3
     assert len(everything(Dataset.load(artifact.path))) == 18
+
+
+def heic():
+    """Photos of a phone."""
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    return encode(rgb(24, 16), "HEIF")
+
+
+def test_photos_of_a_phone_are_read_once_their_package_is_installed(source, store, monkeypatch):
+    """By the command that failed, as its reason says; shards without one are not made again."""
+    for name in ("ant/7.heic", "ant/8.heic", "bee/7.heic", "bee/8.heic"):
+        (source / name).write_bytes(heic())
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pillow_heif", None)
+        for _ in range(2):  # as long as it is missing, nothing is made twice
+            events = []
+            with pytest.raises(InputError, match=r"4 of 22 .* pip install 'vitctl\[heic\]'"):
+                shard(source, store, emit=events)
+        assert Note("continuing: 2 of 2 shards exist already") in events
+    events = []
+    artifact = shard(source, store, emit=events)
+    again = [e.text for e in events if isinstance(e, Note) and "made again" in e.text]
+    assert len(again) == 1
+    assert again[0].endswith("images that could not be read can be now")
+    assert artifact.summary["rejected"] == 0
+    assert len(everything(Dataset.load(artifact.path))) == 22
+
+
+def test_a_finished_dataset_says_what_could_be_read_by_now(source, store, monkeypatch):
+    (source / "ant" / "7.heic").write_bytes(heic())
+    (source / "ant" / "8.jpg").write_bytes(b"hello")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pillow_heif", None)
+        made = shard(source, store)
+        events = []
+        assert shard(source, store, emit=events) == made
+        assert not [event for event in events if isinstance(event, Caution)]
+    events = []
+    assert shard(source, store, emit=events) == made
+    (caution,) = [event.text for event in events if isinstance(event, Caution)]
+    assert caution.startswith("1 image that was left out of ")
+    assert "--force" in caution
+    anew = shard(source, store, runtime=ShardRuntime(workers=0, force=True))
+    assert anew.summary["rejected"] == 1
+
+
+def test_files_that_can_be_opened_by_now_are_read_by_the_same_command(source, store, monkeypatch):
+    """Who has given himself the right to read files has changed neither their bytes nor times."""
+    read = shards_module.read
+
+    def refused(reader, entry, **look):
+        if entry.id.startswith("ant/"):
+            raise PermissionError(13, "Permission denied")
+        return read(reader, entry, **look)
+
+    with monkeypatch.context() as before:
+        before.setattr(shards_module, "read", refused)
+        before.setattr("vitctl.ingest.write.rejects.read", refused)
+        for _ in range(2):
+            with pytest.raises(
+                InputError, match=r"6 of 18 .*it can't be read \(Permission denied\)"
+            ):
+                shard(source, store)
+    artifact = shard(source, store)
+    assert artifact.summary["rejected"] == 0
 
 
 def test_pictures_that_vitctl_made_are_left_out_late_and_are_not_bad(source, store, monkeypatch):

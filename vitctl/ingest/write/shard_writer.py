@@ -28,7 +28,7 @@ from vitctl.ingest.pixels.prepare import prepare
 from vitctl.ingest.pixels.storage import ImageStorage
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import NumberedShard, Unit
-from vitctl.pixels.header import BadImageError, check_head
+from vitctl.pixels.header import BadImageError, Cause, check_head
 from vitctl.pixels.picture_mark import is_marked
 from vitctl.places import Place, nofollow
 from vitctl.places.based_path import temporary_name
@@ -46,12 +46,18 @@ REPORTS = "reports"
 REJECTS = "rejects.jsonl"
 
 
-class Reject(Config):
+class LeftOut(Config):
+    """One image that was left out, as `REJECTS` has it."""
+
+    id: str
+    reason: str
+    cause: Cause = "bytes"
+
+
+class Reject(LeftOut):
     """One image that was left out. `position` is its place in the unit."""
 
     position: int
-    id: str
-    reason: str
 
 
 class UnitContents(Config):
@@ -198,7 +204,8 @@ def records_of(
                 raise BadImageError(own_output.PICTURE)
             prepared = prepare(data, storage=storage)
         except BadImageError as error:
-            tally.rejects.append(Reject(position=position, id=entry.id, reason=str(error)))
+            reject = Reject(position=position, id=entry.id, reason=str(error), cause=error.cause)
+            tally.rejects.append(reject)
             continue
         tally.treatments.update(prepared.treatments)
         if prepared.converted is not None:
@@ -343,4 +350,4 @@ def _read(reader: Reader, entry: Entry, *, max_pixels: int) -> bytes:
             hint="wait until nothing writes to the source, then run the command again",
         ) from None
     except OSError as error:
-        raise BadImageError(f"it can't be read ({error.strerror})") from None
+        raise BadImageError(f"it can't be read ({error.strerror})", cause="access") from None
