@@ -16,7 +16,7 @@ from vitctl.ingest.columns import Entry
 from vitctl.ingest.listing import Source, read
 from vitctl.ingest.trees import own_output
 from vitctl.ingest.write.shard_plan import Unit
-from vitctl.ingest.write.shard_writer import REJECTS, LeftOut, ShardReport
+from vitctl.ingest.write.shard_writer import REJECTS, RejectedImage, ShardReport
 from vitctl.pixels.file_kinds import Package
 from vitctl.pixels.header import BadImageError, is_installed
 from vitctl.places import Place
@@ -60,7 +60,9 @@ def warn_of_usable(artifact: Artifact, *, emit: Emit) -> None:
     them was not installed when it was made."""
     try:
         lines = (artifact.path / REJECTS).read_bytes().splitlines()
-        causes = Counter(LeftOut.model_validate(strict_json.loads(line)).cause for line in lines)
+        causes = Counter(
+            RejectedImage.model_validate(strict_json.loads(line)).cause for line in lines
+        )
     except (OSError, ValueError):  # `verify` says so
         return
     usable = sum(causes[package] for package in _PACKAGES if is_installed(package))

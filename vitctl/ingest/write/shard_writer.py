@@ -46,7 +46,7 @@ REPORTS = "reports"
 REJECTS = "rejects.jsonl"
 
 
-class LeftOut(Config):
+class RejectedImage(Config):
     """One image that was left out, as `REJECTS` has it."""
 
     id: str
@@ -54,7 +54,7 @@ class LeftOut(Config):
     cause: Cause = "bytes"
 
 
-class Reject(LeftOut):
+class Reject(RejectedImage):
     """One image that was left out. `position` is its place in the unit."""
 
     position: int
