@@ -13,7 +13,7 @@ from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.hardware import machine
 from vitctl.hardware.gpus import GBIT
-from vitctl.model.remat import LADDER, Remat
+from vitctl.model.remat import LADDER, Remat, to_try
 from vitctl.plan import candidates, judge, search, topology
 from vitctl.plan.answer import Answer, Search
 from vitctl.plan.candidates import Option
@@ -248,7 +248,7 @@ def _as_pretrain(
             devices=target_topology.devices,
             available=available,
             mesh=mesh,
-            remat=remat or "auto",
+            remats=to_try(remat or "auto"),
             microbatch=runtime.microbatch,
         )
     except DoesNotFitError as error:

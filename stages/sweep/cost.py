@@ -15,6 +15,7 @@ from vitctl.advice.rates import ModelRate
 from vitctl.artifacts import Store
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.hardware import machine
+from vitctl.model import remat
 from vitctl.recipes.composed import ComposedRuntime
 from vitctl.sharding import spec as specs
 from vitctl.train.config import TrainConfig
@@ -109,7 +110,7 @@ def _layouts(
                     devices=devices,
                     available=available,
                     mesh=specs.parse(runtime.mesh),
-                    remat=runtime.remat,
+                    remats=remat.to_try(runtime.remat),
                     microbatch=runtime.microbatch,
                 ),
             )

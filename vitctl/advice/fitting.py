@@ -12,6 +12,7 @@ from vitctl.advice.evidence import Evidence, OwnTraining
 from vitctl.advice.target import Devices
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.hardware.precision import Precision
+from vitctl.model import remat
 from vitctl.optim import frozen
 from vitctl.plan import candidates
 from vitctl.plan.program import StepPlan
@@ -144,7 +145,11 @@ def _layout(cfg: TrainConfig, devices: Devices) -> MemoryPlan:
 
     def chosen(microbatch: int | None) -> MemoryPlan:
         return footprint.choose(
-            cfg, devices=devices.count, available=devices.memory, microbatch=microbatch
+            cfg,
+            devices=devices.count,
+            available=devices.memory,
+            remats=remat.to_try("auto"),
+            microbatch=microbatch,
         )
 
     try:

@@ -292,8 +292,8 @@ MICROBATCH = _running(
 )
 REMAT = _running(
     "remat",
-    "Activations that the backward pass recomputes, to save memory (default: auto, as little as "
-    "fits).",
+    "Activations that the backward pass recomputes instead of keeping them (default: auto, the "
+    "fastest that fits).",
     rare=True,
 )
 TRAINING = (

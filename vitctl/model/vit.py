@@ -63,8 +63,8 @@ SAVED: dict[Remat, tuple[str, ...]] = {
     "full": (),
 }
 """What each rung keeps of a block for the backward pass, besides its input; names are given in
-`vitctl.model.layers`. With "dots" no product with a weight is computed twice, only softmax, norms
-and nonlinearities; "mlp" computes attention again; "full" everything."""
+`vitctl.model.layers`. With "dots" no product with a weight is computed twice, only queries times
+keys, softmax, norms and nonlinearities; "mlp" computes attention again; "full" everything."""
 
 
 class Outputs(NamedTuple):

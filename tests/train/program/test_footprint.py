@@ -12,7 +12,7 @@ from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.model import shapes, vit
 from vitctl.model.config import ModelConfig, from_name
 from vitctl.model.part import Part, take
-from vitctl.model.remat import LADDER
+from vitctl.model.remat import LADDER, to_try
 from vitctl.optim import frozen
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import MeshSpec, parse
@@ -38,6 +38,10 @@ def test_weights_and_optimizer_are_counted_exactly(spec):
     for counted, tree in ((need.parameters, made.params), (need.optimizer, made.opt)):
         parts = [leaf.addressable_shards[0].data for leaf in jax.tree.leaves(tree)]
         assert counted == sum(np.asarray(part).nbytes for part in parts)
+
+
+def choose(cfg, *, remats=LADDER, **how):
+    return footprint.choose(cfg, remats=remats, **how)
 
 
 def test_more_images_and_less_recomputation_need_more():
@@ -68,19 +72,19 @@ def test_less_is_recomputed_where_more_fits():
     values = []
     for remat in LADDER:
         available = footprint.need(cfg, spec=ONE, remat=remat).total
-        plan = footprint.choose(cfg, devices=1, available=available)
+        plan = choose(cfg, devices=1, available=available)
         assert plan.remat == remat
         values.append(plan.reason)
     assert values[0] is None
     assert f"remat {LADDER[1]}: otherwise a device needs about" in (values[1] or "")
-    assert footprint.choose(cfg, devices=1, available=None).remat == "none"
+    assert choose(cfg, devices=1, available=None).remat == "none"
 
 
 def test_state_is_divided_before_anything_is_recomputed():
     cfg = giant(batch=8)
-    plain = footprint.choose(cfg, devices=8, available=None)
+    plain = choose(cfg, devices=8, available=None)
     assert plain.spec == MeshSpec(8)
-    less = footprint.choose(cfg, devices=8, available=plain.need.total - 1)
+    less = choose(cfg, devices=8, available=plain.need.total - 1)
     assert (str(less.spec), less.remat) == ("data=1,fsdp=8", "none")
     assert less.reason is not None
     assert less.reason.startswith("--mesh data=1,fsdp=8: otherwise")
@@ -98,31 +102,31 @@ def test_state_is_divided_over_any_number_that_divides_the_width(devices, parts)
 
 def test_a_batch_that_does_not_divide_has_two_ways_out():
     with pytest.raises(UsageError, match="8 does not divide over 6 devices") as caught:
-        footprint.choose(giant(batch=8), devices=6, available=None)
+        choose(giant(batch=8), devices=6, available=None)
     sentence = "use --batch 6; to continue a run, which keeps its batch: --devices 4"
     assert caught.value.hint == sentence
     with pytest.raises(UsageError) as caught:
-        footprint.choose(giant(batch=8), devices=6, available=None, mesh=parse("data=3,fsdp=2"))
+        choose(giant(batch=8), devices=6, available=None, mesh=parse("data=3,fsdp=2"))
     assert caught.value.hint == "use --batch 6"
 
 
 def test_what_was_asked_for_is_not_changed():
     cfg = giant(batch=8)
-    plan = footprint.choose(cfg, devices=8, available=10**12, mesh=parse("fsdp=2"), remat="mlp")
+    plan = choose(cfg, devices=8, available=10**12, mesh=parse("fsdp=2"), remats=("mlp",))
     assert (plan.spec, plan.remat, plan.reason) == (MeshSpec(4, fsdp=2), "mlp", None)
     with pytest.raises(DoesNotFitError):
-        footprint.choose(cfg, devices=8, available=2**33, mesh=parse("data=8"))
+        choose(cfg, devices=8, available=2**33, mesh=parse("data=8"))
 
 
 def test_what_does_not_fit_is_told_what_would():
     cfg = config(4)
     least = footprint.need(cfg, spec=ONE, remat="full")
     with pytest.raises(DoesNotFitError, match="is free") as caught:
-        footprint.choose(cfg, devices=1, available=least.total - 1)
+        choose(cfg, devices=1, available=least.total - 1)
     assert caught.value.hint is not None
     fits = int(caught.value.hint.split()[1]) if "--microbatch" in caught.value.hint else 0
     if fits:
-        plan = footprint.choose(cfg, devices=1, available=least.total - 1, microbatch=fits)
+        plan = choose(cfg, devices=1, available=least.total - 1, microbatch=fits)
         assert plan.microbatch == fits
     else:
         assert caught.value.hint.startswith("--batch")
@@ -135,16 +139,16 @@ def test_the_paper_s_largest_does_not_fit_a_laptop():
     assert need.parameters / 2**30 == pytest.approx(7.01, abs=0.01)
     assert need.optimizer / need.parameters == pytest.approx(0.504, abs=0.002)
     with pytest.raises(DoesNotFitError, match="is free") as caught:
-        footprint.choose(cfg, devices=1, available=16 * 2**30)
+        choose(cfg, devices=1, available=16 * 2**30)
     assert "take a smaller --model" in (caught.value.hint or "")
 
 
 def test_a_microbatch_that_does_not_divide_is_refused():
     with pytest.raises(UsageError, match="5 does not divide the 16 images") as caught:
-        footprint.choose(config(4), devices=1, available=None, microbatch=5)
+        choose(config(4), devices=1, available=None, microbatch=5)
     assert caught.value.hint == "use --microbatch 4"
     with pytest.raises(UsageError):
-        footprint.choose(config(4), devices=1, available=None, microbatch=32)
+        choose(config(4), devices=1, available=None, microbatch=32)
 
 
 def test_activations_of_one_block_by_hand():
@@ -288,5 +292,13 @@ def test_the_count_is_near_what_a_compiler_reports(name, images, reported_gib):
     cfg = cfg.model_copy(update={"model": from_name(name, classes=29_593)})
     need = footprint.need(cfg, spec=spec, remat="dots")
     assert need.total / 2**30 == pytest.approx(reported_gib, rel=0.05)
-    chosen = footprint.choose(cfg, devices=2048, available=int(15.48 * 2**30))
+    remats = to_try("auto")
+    chosen = choose(cfg, devices=2048, available=int(15.48 * 2**30), remats=remats)
     assert (chosen.spec, chosen.remat) == (spec, "dots")
+
+
+def test_a_run_goes_on_as_its_last_start_did():
+    assert to_try("auto") == ("dots", "mlp", "full")
+    assert to_try("auto", before="none") == ("none", "dots", "mlp", "full")
+    assert to_try("auto", before="mlp") == ("mlp", "dots", "full")
+    assert to_try("full", before="none") == ("full",)

@@ -12,7 +12,7 @@ from vitctl.train.run.announcement import announced
 
 def data_of(**augment):
     cfg = config(8, data={"augment": augment})
-    memory = footprint.choose(cfg, devices=1, available=None)
+    memory = footprint.choose(cfg, devices=1, available=None, remats=("none",))
     return announced(cfg, layouts.make(devices=1), memory, examples=960, classes=6)["data"]
 
 

@@ -167,3 +167,12 @@ def test_a_full_disk_is_seen_before_a_save(trained, uninterrupted, pretrain, mon
         with pytest.raises(DoesNotFitError, match="KiB free"):
             pretrain(8, store="a")
     assert pretrain(8).digest == uninterrupted(8).digest
+
+
+def test_a_run_goes_on_with_the_recomputation_of_its_last_start(pretrain):
+    """So stores of versions that began with another go on bit for bit where that matters."""
+    pretrain(4, runtime={"remat": "none"})
+    run = run_of(pretrain(8))
+    assert [segment.runtime["remat"] for segment in run.info.segments] == ["none", "none"]
+    fresh = run_of(pretrain(4, seed=1))
+    assert [segment.runtime["remat"] for segment in fresh.info.segments] == ["dots"]

@@ -8,7 +8,7 @@ How far it is from what compilers report: `docs/guide/layouts.md`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, assert_never
@@ -19,7 +19,7 @@ import numpy as np
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.model import accounting
 from vitctl.model.config import ModelConfig
-from vitctl.model.remat import LADDER, Remat, RematChoice
+from vitctl.model.remat import Remat
 from vitctl.optim import frozen
 from vitctl.optim.optimizer import names
 from vitctl.sharding.optimizer import axes_of_state
@@ -193,14 +193,14 @@ def choose(
     *,
     devices: int,
     available: int | None,
+    remats: Sequence[Remat],
     mesh: MeshSpec | None = None,
-    remat: RematChoice = "auto",
     microbatch: int | None = None,
 ) -> MemoryPlan:
     """Mesh and recomputation: what was asked for, else the fastest that fits.
 
-    What is tried, in this order: less recomputation first, as it costs up to a quarter of the time;
-    for each, weights whole on every device, then divided with all that goes with them (`fsdp`).
+    What is tried, in this order: `remats`, the fastest first (`vitctl.model.remat.to_try`); for
+    each, weights whole on every device, then divided with all that goes with them (`fsdp`).
     `zero` is left to be asked for: compiled for TPUv3 it needed three times as much as `fsdp`.
 
     Raises:
@@ -213,10 +213,9 @@ def choose(
         _check_batch(spec, cfg.data.batch, fixed=mesh is not None)
     images = cfg.data.batch // specs[0].batch_shards
     at_once = checked_microbatch(microbatch, images=images)
-    ladder = LADDER if remat == "auto" else (remat,)
     plans = [
         MemoryPlan(spec, rung, at_once, need(cfg, spec=spec, remat=rung, microbatch=at_once))
-        for rung in ladder
+        for rung in remats
         for spec in specs
     ]
     if available is None:

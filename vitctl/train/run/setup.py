@@ -16,6 +16,7 @@ from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.hardware import machine
 from vitctl.inference import scoring
+from vitctl.model import remat
 from vitctl.places import disk
 from vitctl.places.local import LocalPath
 from vitctl.processes.compile_barrier import in_step
@@ -108,7 +109,7 @@ def prepare(
         devices=len(devices),
         available=_available_bytes(),
         mesh=spec.parse(runtime.mesh),
-        remat=runtime.remat,
+        remats=remat.to_try(runtime.remat, before=_before(run, devices[0].platform)),
         microbatch=runtime.microbatch,
     )
     layout = layouts.make(memory.spec, devices=devices)
@@ -155,6 +156,15 @@ def prepare(
         scorer=scorer,
         emit=emit,
     )
+
+
+def _before(run: RunDraft, platform: str) -> remat.Remat | None:
+    """What the last start of the run recomputed on such devices; None for a run that begins."""
+    if not run.info.segments:
+        return None
+    last = run.info.segments[-1].runtime
+    known = [rung for rung in remat.LADDER if rung == last.get("remat")]
+    return known[0] if known and last.get("platform") == platform else None
 
 
 def check_disk(run: RunDraft, cfg: TrainConfig) -> None:
