@@ -148,9 +148,11 @@ def small_run(*, depth: int = 4) -> tuple[Any, Any, Any]:
 def bench_step() -> None:
     import jax
 
+    from vitctl.train.program import run_numbers
     from vitctl.train.program.step import make_step
 
     cfg, devices, current = small_run()
+    numbers = run_numbers.of(cfg)
     images = np.zeros((cfg.data.batch, 224, 224, 3), np.float32)
     labels = np.zeros((cfg.data.batch, 1), np.int32)
     rates = {}
@@ -159,7 +161,7 @@ def bench_step() -> None:
 
         def once(step: Any = step) -> None:
             nonlocal current
-            current, _ = step(current, images, labels, np.float32(1e-3), np.int32(0))
+            current, _ = step(current, images, labels, np.float32(1e-3), np.int32(0), numbers)
             jax.block_until_ready(current)
 
         rates[f"{cfg.name}, remat {remat}"] = [cfg.data.batch / s for s in timed(once)]
@@ -170,17 +172,19 @@ def bench_checkpoint() -> None:
     import jax
 
     from vitctl.checkpoints import arrays
+    from vitctl.train.program import run_numbers
     from vitctl.train.program.step import make_step
     from vitctl.train.run import saving
 
     cfg, devices, current = small_run(depth=12)
+    numbers = run_numbers.of(cfg)
     step = make_step(cfg, layout=devices, remat="none")
     images = np.zeros((cfg.data.batch, 224, 224, 3), np.float32)
     labels = np.zeros((cfg.data.batch, 1), np.int32)
 
     def once() -> None:
         nonlocal current
-        current, _ = step(current, images, labels, np.float32(1e-3), np.int32(0))
+        current, _ = step(current, images, labels, np.float32(1e-3), np.int32(0), numbers)
         jax.block_until_ready(current)
 
     with tempfile.TemporaryDirectory() as folder:

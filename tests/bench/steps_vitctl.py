@@ -20,7 +20,7 @@ from vitctl.optim.config import Name, OptimConfig
 from vitctl.optim.schedules import ScheduleConfig
 from vitctl.sharding import layout as layouts
 from vitctl.train.config import DataConfig, TrainConfig
-from vitctl.train.program import state
+from vitctl.train.program import run_numbers, state
 from vitctl.train.program.step import make_step
 from vitctl.version import __version__
 
@@ -68,11 +68,17 @@ class VitctlStep:
         self._labels = jax.device_put(labels, devices.batch)
         self._step = make_step(cfg, layout=devices, remat=remat)
         self._state = state.fresh(cfg, layout=devices)
+        self._numbers = devices.place(run_numbers.of(cfg))
 
     def steps(self, count: int) -> None:
         for index in range(count):
             self._state, _ = self._step(
-                self._state, self._images, self._labels, np.float32(1e-3), np.int32(index)
+                self._state,
+                self._images,
+                self._labels,
+                np.float32(1e-3),
+                np.int32(index),
+                self._numbers,
             )
         jax.block_until_ready(self._state)
 

@@ -21,7 +21,7 @@ from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.sharding.spec import parse
 from vitctl.train.program import lowered as lowering
-from vitctl.train.program import state
+from vitctl.train.program import run_numbers, state
 
 BATCH = 56
 """No size of the model is a multiple of it, nor are the 14 · 9 or 7 · 9 tokens of a device."""
@@ -72,7 +72,7 @@ def trained(spec: str, microbatch: int | None = None, cfg: Any = CFG) -> tuple[n
         current, stats = step(
             current,
             *layout.place_batch((images, labels)),
-            *layout.place((np.float32(0.01), np.int32(index))),
+            *layout.place((np.float32(0.01), np.int32(index), run_numbers.of(cfg))),
         )
         assert bool(stats.finite)
         values.append(float(stats.loss))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, assert_never
+from typing import Any, Literal, NamedTuple, assert_never
 
 from vitctl.model.roles import RoleTable
 from vitctl.optim.config import OptimConfig
@@ -23,17 +23,29 @@ GROUPS: RoleTable[Group] = RoleTable(
 kernels decay; `map_head/...` is body, since patterns match whole roles."""
 
 
-def decays(names: Iterable[str], *, config: OptimConfig) -> dict[str, float]:
-    """The decay of each parameter name under `config`. ValueError for one without a rule."""
-    return {name: _decay(group, config=config) for name, group in GROUPS.of(names).items()}
+class Decays(NamedTuple):
+    """The decay of the classifier's kernel and of every other one: numbers, or scalars on devices,
+    traced or not."""
+
+    head: Any
+    body: Any
+
+    @classmethod
+    def of(cls, config: OptimConfig) -> Decays:
+        return cls(head=config.wd_head, body=config.wd_body)
 
 
-def _decay(group: Group, *, config: OptimConfig) -> float:
+def decays(names: Iterable[str], *, of: Decays) -> dict[str, Any]:
+    """The decay of each parameter name, one of `of` or 0.0. ValueError for one without a rule."""
+    return {name: _decay(group, of=of) for name, group in GROUPS.of(names).items()}
+
+
+def _decay(group: Group, *, of: Decays) -> Any:
     match group:
         case "head":
-            return config.wd_head
+            return of.head
         case "body":
-            return config.wd_body
+            return of.body
         case "none":
             return 0.0
         case _:

@@ -3,7 +3,8 @@
     clip by global norm -> direction (per layer) -> + decay · parameter -> · -lr · share
 
 The learning rate is an argument of `update`: computed on the host in float64 and rounded once, it
-makes a trunk and its cooldowns share one compiled program. The share is 1 but for `layer_decay`
+makes a trunk and its cooldowns share one compiled program. So may the decays be, for runs that
+differ in them. The share is 1 but for `layer_decay`
 (`vitctl.optim.rates`). What `freeze` holds constant has no gradient, update or state.
 """
 
@@ -22,6 +23,7 @@ from vitctl.model.part import Layers
 from vitctl.model.roles import STACKED
 from vitctl.optim import decay, rates
 from vitctl.optim.config import OptimConfig
+from vitctl.optim.decay import Decays
 from vitctl.optim.momentum import momentum
 from vitctl.optim.per_layer import PerLayerState, per_layer
 from vitctl.optim.rates import Shares
@@ -37,7 +39,13 @@ ADAFACTOR_EPSILON = 1e-30
 
 class UpdateFunction(Protocol):
     def __call__(
-        self, grads: Params, state: PerLayerState, part: Params, *, lr: Any
+        self,
+        grads: Params,
+        state: PerLayerState,
+        part: Params,
+        *,
+        lr: Any,
+        decays: Decays | None = None,
     ) -> tuple[Params, PerLayerState]: ...
 
 
@@ -45,8 +53,10 @@ class Optimizer(NamedTuple):
     """A pure pair: `init(params) -> state` and `update(grads, state, part, lr=)`.
 
     `update` returns (updates, state); updates are to be added to the parameters. `lr` is a scalar,
-    traced or not. `layers` are the parameters that are trained, where some are not: `grads`, `part`
-    and updates have only those, as `vitctl.model.part.take` gives them. `init` takes all.
+    traced or not. So are `decays`; without them those of the configuration apply, and what these do
+    not decay is never decayed. `layers` are the parameters that are trained, where some are not:
+    `grads`, `part` and updates have only those, as `vitctl.model.part.take` gives them. `init`
+    takes all.
     """
 
     init: Any
@@ -72,7 +82,7 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
       ValueError: some parameter is covered by no rule of decay or depth, or `config.freeze` is of
         no use (`vitctl.optim.rates`).
     """
-    by_decay = decay.decays(names(params), config=config)
+    by_decay = decay.decays(names(params), of=Decays.of(config))
     by_share = _shares(params, config=config)
     layers = rates.trained_layers(by_share) if config.freeze else None
 
@@ -80,7 +90,7 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
         return params if layers is None else parts.take(params, layers)
 
     like = jax.eval_shape(trained, params)
-    decays = _as_tree(by_decay, like=like)
+    decayed = _as_tree({name: own > 0.0 for name, own in by_decay.items()}, like=like)
     own_shares = _as_tree(_of_trained(by_share, layers), like=like)
     off = config.clip_norm is None
     clip = optax.identity() if off else optax.clip_by_global_norm(config.clip_norm)
@@ -90,25 +100,32 @@ def make(config: OptimConfig, *, params: Params) -> Optimizer:
         return direction.init(trained(params))
 
     def update(
-        grads: Params, state: PerLayerState, part: Params, *, lr: Any
+        grads: Params,
+        state: PerLayerState,
+        part: Params,
+        *,
+        lr: Any,
+        decays: Decays | None = None,
     ) -> tuple[Params, PerLayerState]:
+        given = decay.decays(names(like), of=Decays.of(config) if decays is None else decays)
         rate = jnp.asarray(lr, jnp.float32)
         grads, _ = clip.update(grads, optax.EmptyState())
         directions, state = direction.update(grads, state, part)
 
-        def step(u: Array, p: Array, decay: float, share: Any) -> Array:
+        def step(u: Array, p: Array, is_decayed: bool, by: Any, share: Any) -> Array:
             u = u.astype(jnp.float32)
             own = rates.scaled(rate, share, ndim=p.ndim)
-            return -own * (u + decay * p if decay else u)
+            return -own * (u + by * p if is_decayed else u)
 
-        return jax.tree.map(step, directions, part, decays, own_shares), state
+        by = _as_tree(given, like=like)
+        return jax.tree.map(step, directions, part, decayed, by, own_shares), state
 
     return Optimizer(init=init, update=update, layers=layers)
 
 
 def decay_table(params: Params, *, config: OptimConfig) -> dict[str, float]:
     """The decay of each parameter by name, e.g. {"head/kernel": 3.0, "head/bias": 0.0, ...}."""
-    return decay.decays(names(params), config=config)
+    return decay.decays(names(params), of=Decays.of(config))
 
 
 def shares(params: Params, *, config: OptimConfig) -> Any:

@@ -11,8 +11,7 @@ from vitctl import losses
 from vitctl.model import vit
 from vitctl.optim.optimizer import names
 from vitctl.sharding import layout as layouts
-from vitctl.train.program import state
-from vitctl.train.program.objective import mixup_key
+from vitctl.train.program import run_numbers, state
 from vitctl.train.program.step import make_step
 
 WEIGHTS = (0.5, 1.0, 2.5, 0.0)
@@ -42,13 +41,14 @@ def test_loss_frozen_weights_and_mean_are_those_computed_by_hand():
     stats = []
     for index in range(3):
         arrays = layout.place_batch((images, labels))
-        scalars = layout.place((np.float32(0.01), np.int32(index)))
+        scalars = layout.place((np.float32(0.01), np.int32(index), run_numbers.of(cfg)))
         current, numbers = step(current, *arrays, *scalars)
         trajectory.append(jax.tree.map(np.asarray, current.params))
         stats.append(numbers)
 
     # The first loss, from the logits of the weights it began with.
-    share = float(losses.mixup_weight(mixup_key(cfg.seed, 0), alpha=0.4))
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(cfg.seed), 1), 0)
+    share = float(losses.mixup_weight(key, alpha=0.4))
     mixed = share * images + np.float32(1 - share) * np.roll(images, 1, axis=0)
     first = jax.tree.map(jnp.asarray, trajectory[0])
     logits = vit.apply(first, jnp.asarray(mixed), config=cfg.model).logits

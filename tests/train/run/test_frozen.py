@@ -10,7 +10,7 @@ from tests.train.conftest import config, contents
 from vitctl.checkpoints import arrays
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.spec import parse
-from vitctl.train.program import state
+from vitctl.train.program import run_numbers, state
 from vitctl.train.program.step import make_step
 from vitctl.train.run import beginning
 
@@ -82,7 +82,8 @@ def test_a_step_on_two_devices_is_that_on_one(mesh):
         current = state.fresh(cfg, layout=layout)
         for index in range(2):
             batch = layout.place_batch((images, labels))
-            current, _ = step(current, *batch, *layout.place((np.float32(0.1), np.int32(index))))
+            scalars = (np.float32(0.1), np.int32(index), run_numbers.of(cfg))
+            current, _ = step(current, *batch, *layout.place(scalars))
         trees.append(_arrays(current.params) | _arrays(current.opt))
     one, two = trees
     assert one.keys() == two.keys()

@@ -92,6 +92,7 @@ def test_a_divergence_stops_before_anything_is_saved(pretrain):
 
 def test_a_diverged_state_is_the_one_before(tmp_path):
     """Steps after a non-finite one change nothing, whatever they are fed."""
+    from vitctl.train.program import run_numbers
     from vitctl.train.program.step import make_step
 
     cfg = config(8)
@@ -105,7 +106,8 @@ def test_a_diverged_state_is_the_one_before(tmp_path):
         current = state.fresh(cfg, layout=layout)
         for index, images in enumerate(batches):
             arrays = layout.place_batch((images, labels))
-            scalars = layout.place((np.float32(0.01), np.int32(index)))
+            numbers = (np.float32(0.01), np.int32(index), run_numbers.of(cfg))
+            scalars = layout.place(numbers)
             current, stats = step(current, *arrays, *scalars)
         return current, stats
 

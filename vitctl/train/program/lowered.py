@@ -11,14 +11,16 @@ from vitctl.model.remat import Remat
 from vitctl.sharding import layout as layouts
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
+from vitctl.train.program import run_numbers
 from vitctl.train.program import state as states
 from vitctl.train.program import step as steps
+from vitctl.train.program.run_numbers import RunNumbers
 from vitctl.train.program.state import TrainState
 
 MAX_LABELS = 1
 """Labels an image in the lowered step. More cost a few integers an image."""
 
-Arguments = tuple[TrainState, Any, Any, Any, Any]
+Arguments = tuple[TrainState, Any, Any, Any, Any, RunNumbers]
 
 
 def arguments(cfg: TrainConfig, *, layout: Layout, labels: int = MAX_LABELS) -> Arguments:
@@ -26,12 +28,14 @@ def arguments(cfg: TrainConfig, *, layout: Layout, labels: int = MAX_LABELS) -> 
     is allocated."""
     side, batch = cfg.model.resolution, cfg.data.batch
     whole, split = layout.replicated, layout.batch
+    numbers = run_numbers.shapes()
     return (
         layouts.like(states.shapes(cfg), states.shardings(cfg, layout)),
         jax.ShapeDtypeStruct((batch, side, side, 3), jnp.float32, sharding=split),
         jax.ShapeDtypeStruct((batch, labels), jnp.int32, sharding=split),
         jax.ShapeDtypeStruct((), jnp.float32, sharding=whole),
         jax.ShapeDtypeStruct((), jnp.int32, sharding=whole),
+        layouts.like(numbers, jax.tree.map(lambda x: whole, numbers)),
     )
 
 

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from vitctl import losses
 from vitctl.model import vit
 from vitctl.model.config import Loss, ModelConfig
 from vitctl.sharding.layout import Layout
-
-# Purposes of randomness inside the step; the weights take the seed's key itself.
-_MIXUP = 1
-
-
-class Mixup(NamedTuple):
-    """Mix each image with its neighbour; weights are a function of (seed, step)."""
-
-    alpha: float
-    seed: int
-
-
-def mixup_key(seed: int, index: int | Int[Array, ""]) -> PRNGKeyArray:
-    """The key of the weight that the update after `index` finished ones mixes its batch by."""
-    purpose = jax.random.fold_in(jax.random.key(seed), _MIXUP)
-    return jax.random.fold_in(purpose, index)
+from vitctl.train.program.run_numbers import RunNumbers, mixup_key
 
 
 @dataclass(frozen=True)
 class ImageClasses:
-    """The classes of an image, given as int32[b, l], padded with -1."""
+    """The classes of an image, given as int32[b, l], padded with -1.
+
+    With `mixup_alpha` each image is mixed with its neighbour; weights are a function of
+    (seed, step).
+    """
 
     loss: Loss
-    mixup: Mixup | None = None
+    mixup_alpha: float | None = None
     smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
 
@@ -47,14 +36,15 @@ class ImageClasses:
         labels: Int[Array, "b l"],
         *,
         index: Int[Array, ""],
+        numbers: RunNumbers,
         model: ModelConfig,
         layout: Layout,
     ) -> tuple[Float[Array, "b i j 3"], Float[Array, "b y"]]:
         targets = layout.constrain(losses.multi_hot(labels, classes=model.classes), "by")
-        if self.mixup is None:
+        if self.mixup_alpha is None:
             return inputs, targets
-        key = mixup_key(self.mixup.seed, index)
-        return losses.mixup(inputs, targets, key=key, alpha=self.mixup.alpha)
+        key = mixup_key(numbers.mixup, index)
+        return losses.mixup(inputs, targets, key=key, alpha=self.mixup_alpha)
 
     def images(
         self, inputs: Float[Array, "b i j 3"], *, model: ModelConfig
@@ -91,10 +81,11 @@ class MaskedSymbols:
         labels: Int[Array, "b n"],
         *,
         index: Int[Array, ""],
+        numbers: RunNumbers,
         model: ModelConfig,
         layout: Layout,
     ) -> tuple[Int[Array, "b n"], Int[Array, "b n"]]:
-        del index, model, layout
+        del index, numbers, model, layout
         return inputs, labels
 
     def images(self, inputs: Int[Array, "b n"], *, model: ModelConfig) -> Float[Array, "b i j 3"]:

@@ -1,4 +1,4 @@
-"""The pure train step: (state, batch, learning rate, step) -> (state, stats)."""
+"""The pure train step: (state, batch, learning rate, step, run's numbers) -> (state, stats)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from vitctl.model.part import Part
 from vitctl.model.remat import Remat
 from vitctl.optim import optimizer as optimizers
 from vitctl.optim.config import OptimConfig
+from vitctl.optim.decay import Decays
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import state as states
 from vitctl.train.program.footprint import checked_microbatch
-from vitctl.train.program.objective import ImageClasses, Mixup, Objective
+from vitctl.train.program.objective import ImageClasses, Objective
+from vitctl.train.program.run_numbers import RunNumbers, in_program
 from vitctl.train.program.state import TrainState
 
 
@@ -39,7 +41,7 @@ class StepStats(NamedTuple):
     skipped: Int[Array, ""] | None = None
 
 
-Step = Callable[[TrainState, Array, Array, Array, Array], tuple[TrainState, StepStats]]
+Step = Callable[[TrainState, Array, Array, Array, Array, RunNumbers], tuple[TrainState, StepStats]]
 
 
 def make_step(
@@ -54,7 +56,8 @@ def make_step(
 ) -> jax.stages.Wrapped:
     """The compiled step; it gives up the state. See the inner function for its arguments.
 
-    The learning rate is an argument, so a trunk and all its cooldowns share one program. Layout,
+    The learning rate is an argument, so a trunk and all its cooldowns share one program, and so are
+    the numbers that runs of a study differ in (`vitctl.train.program.run_numbers`). Layout,
     recomputation and microbatches change only the order of sums.
 
     Args:
@@ -63,17 +66,16 @@ def make_step(
       class_weights: how much the loss of an image counts, by its class; None: all alike.
       objective: what is learnt; None: the classes of images, as `cfg` says.
     """
-    alpha = cfg.data.augment.mixup_alpha
     each = cfg.data.batch // layout.batch_shards
     classes = ImageClasses(
         cfg.loss,
-        mixup=None if alpha is None else Mixup(alpha, cfg.seed),
+        mixup_alpha=cfg.data.augment.mixup_alpha,
         smoothing=cfg.label_smoothing,
         class_weights=class_weights,
     )
     return _jitted(
         cfg.model,
-        cfg.optim,
+        in_program(cfg.optim),
         objective=objective or classes,
         precision=cfg.precision,
         layout=layout,
@@ -153,9 +155,10 @@ def _jitted(
         labels: Int[Array, "b l"],
         lr: Float[Array, ""],
         index: Int[Array, ""],
+        numbers: RunNumbers,
     ) -> tuple[TrainState, StepStats]:
         inputs, targets = objective.prepared(
-            inputs, labels, index=index, model=model, layout=layout
+            inputs, labels, index=index, numbers=numbers, model=model, layout=layout
         )
         value, grads = averaged(state.params, inputs, targets)
 
@@ -163,7 +166,8 @@ def _jitted(
         grads = jax.lax.with_sharding_constraint(grads, divided)
         part = jax.lax.with_sharding_constraint(part_of(state.params), divided)
         before = state._replace(params=part) if layers is None else state
-        updates, opt = optimizer.update(grads, before.opt, part, lr=lr)
+        decays = Decays(head=numbers.wd_head, body=numbers.wd_body)
+        updates, opt = optimizer.update(grads, before.opt, part, lr=lr, decays=decays)
         part = jax.tree.map(jnp.add, part, updates)
         params = part if layers is None else parts.put(before.params, part, layers)
         norms = optimizers.stats(grads=grads, updates=updates, params=before.params)
@@ -181,7 +185,7 @@ def _jitted(
     whole, split = layout.replicated, layout.batch
     return jax.jit(
         step,
-        in_shardings=(shardings, split, split, whole, whole),
+        in_shardings=(shardings, split, split, whole, whole, whole),
         out_shardings=(shardings, whole),
         donate_argnums=0,
     )

@@ -27,6 +27,7 @@ from vitctl.optim.schedules import ScheduleConfig
 from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding.layout import Layout
 from vitctl.train.config import TrainConfig
+from vitctl.train.program import run_numbers
 from vitctl.train.program import state as states
 from vitctl.train.program.footprint import MemoryPlan
 from vitctl.train.program.objective import MaskedSymbols
@@ -79,6 +80,7 @@ def warmed(
         objective=MaskedSymbols(),
     )
     step = Jitted(in_step(program)).timed(meter=meter, emit=emit)
+    numbers = layout.place(run_numbers.of(own))
     losses: list[float] = []
     with meter.during("step"):
         for batch in _batches(own, procedural, layout=layout):
@@ -86,7 +88,7 @@ def warmed(
             rate = np.float32(schedules.value(own.schedule, step=batch.step))
             arrays = layout.place_batch(tuple(batch.arrays))
             scalars = layout.place((rate, np.int32(batch.step)))
-            of_symbols, stats = step(of_symbols, *arrays, *scalars)
+            of_symbols, stats = step(of_symbols, *arrays, *scalars, numbers)
             done = batch.step + 1
             if done == 1:
                 emit(Doing("procedural"))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vitctl import losses
 from vitctl.hardware import machine
 from vitctl.train.config import TrainConfig
-from vitctl.train.program.objective import mixup_key
+from vitctl.train.program import run_numbers
 from vitctl.train.run.images import Images
 
 
@@ -120,4 +120,5 @@ def mixup(cfg: TrainConfig, *, step: int) -> float | None:
     if alpha is None:
         return None
     machine.devices()
-    return float(losses.mixup_weight(mixup_key(cfg.seed, step - 1), alpha=alpha))
+    key = run_numbers.mixup_key(run_numbers.of(cfg).mixup, step - 1)
+    return float(losses.mixup_weight(key, alpha=alpha))

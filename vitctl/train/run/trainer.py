@@ -34,6 +34,7 @@ from vitctl.places.local import based
 from vitctl.signals import Stop, graceful, nothing_to_save, unless_owned
 from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig, TrainRuntime
+from vitctl.train.program import run_numbers
 from vitctl.train.program import state as states
 from vitctl.train.program.lowered import arguments
 from vitctl.train.program.state import TrainState
@@ -187,6 +188,7 @@ def _loop(
 
     # What each step, and what is due after it, is done with
     train_step = training.step.timed(meter=meter, emit=emit)
+    numbers = layout.place(run_numbers.of(cfg))
     report = Reporter(training, step=step, meter=meter)
     saver = Saver(training, damaged=damaged)
     select = BestSoFar(run, cfg, step=step, emit=emit)
@@ -217,7 +219,7 @@ def _loop(
                 rate = np.float32(schedules.value(cfg.schedule, step=step))
                 arrays = layout.place_batch(batch.local)
                 scalars = layout.place((rate, np.int32(step)))
-                state, stats = train_step(state, *arrays, *scalars)
+                state, stats = train_step(state, *arrays, *scalars, numbers)
                 if before is None:
                     emit(Doing("step"))
             # Looking at the step before keeps one step under way on the device.
