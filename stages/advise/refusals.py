@@ -12,7 +12,7 @@ from vitctl.advice.budget import Budget
 from vitctl.advice.choice import Contender
 from vitctl.advice.target import Devices
 from vitctl.errors import UsageError
-from vitctl.text.quantities import show_count
+from vitctl.text.quantities import show_count, shown_digits
 
 
 def no_cost(request: Goal) -> str:
@@ -75,8 +75,9 @@ def not_compared(one: Contender, request: Goal, *, examples: int) -> str:
         return "learns less of these images, however often, than its shortest measured run did"
     if not one.ever:
         return (
-            f"overfits after {one.most / examples:,.3g} epochs by measured runs, and its shortest "
-            f"run would be {one.least * one.batch / examples:,.3g}"
+            f"overfits after {shown_digits(one.most / examples, least=3)} epochs by measured "
+            "runs, and its shortest "
+            f"run would be {shown_digits(one.least * one.batch / examples, least=3)}"
         )
     if request.error is not None:
         lowest = choice.lowest_error(one, examples=examples)

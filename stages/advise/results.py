@@ -20,7 +20,7 @@ from vitctl.model import accounting
 from vitctl.scaling.fit import fit_law
 from vitctl.scaling.frontier import frontier
 from vitctl.scaling.model_law import ModelLaw
-from vitctl.text.quantities import plural
+from vitctl.text.quantities import plural, shown_digits
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def meaning(request: Goal, devices: Devices | None) -> str:
             assert devices is not None
             hours = device_hours(budget, devices, price=request.price)
             return (
-                f"{hours:,.4g} device-hours, {hours / devices.count:,.4g} hours on "
+                f"{shown_digits(hours, least=4)} device-hours, "
+                f"{shown_digits(hours / devices.count, least=4)} hours on "
                 f"{plural(devices.count, 'device')}"
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vitctl.advice.answer import Advice, AdvisedRun
 from vitctl.console.table import table
 from vitctl.console.tree import bold, fields
-from vitctl.text.quantities import duration, percent, rate, show_count
+from vitctl.text.quantities import duration, percent, rate, show_count, shown_digits
 from vitctl.train.program.footprint import gib
 
 _BASES = {
@@ -104,10 +104,12 @@ def _run(advice: Advice) -> dict[str, str]:
 def _cost(run: AdvisedRun, advice: Advice) -> dict[str, str]:
     values = {"compute": f"{run.flops:.3g} FLOPs"}
     if run.core_days is not None:
-        values["compute"] += f", {run.core_days:,.3g} TPUv3 core-days"
+        values["compute"] += f", {shown_digits(run.core_days, least=3)} TPUv3 core-days"
     if run.device_hours is not None and run.hours is not None:
-        money = "" if run.money is None else f", {run.money:,.4g} in money"
-        values["cost"] = f"{run.device_hours:,.4g} device-hours, {_long(run.hours)}{money}"
+        money = "" if run.money is None else f", {shown_digits(run.money, least=4)} in money"
+        values["cost"] = (
+            f"{shown_digits(run.device_hours, least=4)} device-hours, {_long(run.hours)}{money}"
+        )
     if run.images_per_second_per_device is not None and run.rate_basis is not None:
         how = _BASES[run.rate_basis].format(source=run.rate_source)
         values["speed"] = (

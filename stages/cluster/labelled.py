@@ -25,7 +25,7 @@ from vitctl.data.image_source import ImageSource
 from vitctl.events import Emit, Progress
 from vitctl.processes.arrays import gather_array
 from vitctl.settings.config import Config
-from vitctl.text.quantities import counted, plural
+from vitctl.text.quantities import counted, plural, shown_digits
 
 REPORT = "clusters.json"
 CENTERS = "centers.npy"
@@ -128,7 +128,8 @@ def readable(
         "sizes": f"{clusters.smallest:,} to {clusters.largest:,} images of {split}, median "
         f"{clusters.median:,.0f}; {clusters.empty:,} empty; balance {clusters.balance:.2f} "
         "(1: all of one size)",
-        "inertia": f"{clusters.inertia:.4g} an image (mean squared distance from the center)",
+        "inertia": f"{shown_digits(clusters.inertia, least=4)} an image "
+        "(mean squared distance from the center)",
     }
     if clusters.agreement is not None:
         lines["agreement"] = (

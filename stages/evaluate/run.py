@@ -264,7 +264,8 @@ def _keeps_scores(right: Targets, *, emit: Emit) -> bool:
     emit(
         Note(
             f"no mAP: {classes:,} scores of each of {images:,} images take "
-            f"{needed / 2**30:.3g} GiB, of {free / 2**30:.3g} free"
+            f"{quantities.shown_digits(needed / 2**30, least=3)} GiB, of "
+            f"{quantities.shown_digits(free / 2**30, least=3)} free"
         )
     )
     return False

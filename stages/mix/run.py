@@ -24,7 +24,7 @@ from vitctl.data.opening import open_dataset
 from vitctl.data.parts import DatasetRef, MixtureInfo
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Caution, Emit, Note, silent
-from vitctl.text.quantities import counted
+from vitctl.text.quantities import counted, shown_digits
 
 _TRAIN = "train"
 
@@ -187,7 +187,8 @@ def _announce(
             emit(
                 Note(
                     f"{plain_name(dataset)}: {share:.1%} of the draws, "
-                    f"{counted(images, 'image')}, each {times:.2g} times an epoch of "
+                    f"{counted(images, 'image')}, each {shown_digits(times, least=2)} times an "
+                    "epoch of "
                     f"{counted(info.examples(_TRAIN), 'draw')}"
                 )
             )

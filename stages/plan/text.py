@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vitctl.console.table import table
 from vitctl.console.tree import bold, fields, warned
 from vitctl.plan.answer import Answer, Candidate, Rate, Search
-from vitctl.text.quantities import counted, plural, show_count
+from vitctl.text.quantities import counted, plural, show_count, shown_digits
 from vitctl.train.program.footprint import gib
 
 
@@ -23,7 +23,8 @@ def _lines(answer: Answer) -> Iterator[str]:
         {
             "parameters": f"{size.total:,}; backbone {size.backbone:,}, "
             f"with pooling {size.features:,}, {counted(answer.classes, 'class')}",
-            "work": f"{answer.gflops_per_image:.4g} GFLOPs an image (forward, matrix products)",
+            "work": f"{shown_digits(answer.gflops_per_image, least=4)} GFLOPs an image "
+            "(forward, matrix products)",
             "batch": f"{answer.batch:,}{_each(answer)}, {answer.precision}",
             "layout": _layout(answer.mesh, answer.remat, answer.microbatch),
             "basis": "the compiled train step"
@@ -149,7 +150,11 @@ def _bill(answer: Answer) -> dict[str, str]:
         return {"device-hours": "unknown"}
     days = bill.wall_hours / 24
     devices = "one device" if answer.devices == 1 else f"{answer.devices:,} devices"
-    took = f"{days:,.3g} days" if days >= 1 else f"{bill.wall_hours:.3g} hours"
+    took = (
+        f"{shown_digits(days, least=3)} days"
+        if days >= 1
+        else f"{shown_digits(bill.wall_hours, least=3)} hours"
+    )
     as_text = {"device-hours": f"{_count(bill.device_hours)}; {took} on {devices}"}
     if bill.money is not None:
         as_text["money"] = _count(bill.money)

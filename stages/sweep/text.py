@@ -113,7 +113,7 @@ def _row(run: PlannedRun, axes: Sequence[str]) -> list[str]:
         show_count(branch.steps),
         show_count(branch.cooldown) if branch.cooldown else "none",
         show_count(branch.images),
-        f"{branch.images / run.trunk.size:.3g}",
+        quantities.shown_digits(branch.images / run.trunk.size, least=3),
         f"{cfg.data.batch:,}",
         rate,
         f"{branch.flops:.3g}",
@@ -138,7 +138,7 @@ def outcome(summary: SweepTable) -> dict[str, str]:
         for name in summary.metrics[:3]:
             metric = row.metrics.get(name)
             if metric is not None:
-                shown.append(f"{name} {metric.value:.4g}")
+                shown.append(f"{name} {quantities.shown_digits(metric.value, least=4)}")
         lines[key] = ", ".join(shown)
     return lines
 

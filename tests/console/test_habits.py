@@ -75,18 +75,20 @@ def test_a_key_of_a_file_that_is_named_as_an_option(tmp_path, monkeypatch, key, 
 def test_steps_of_a_cooldown_are_not_those_of_the_run(tmp_path, monkeypatch):
     hint = hint_for("cooldown", "steps", tmp_path, monkeypatch)
     assert hint == "give it as an option of the command: --steps"
-    assert hint_for("finetune", "steps", tmp_path, monkeypatch).endswith("total_steps?")
+    assert hint_for("pretrain", "steps", tmp_path, monkeypatch, source="RUN") == hint
+    assert hint_for("pretrain", "steps", tmp_path, monkeypatch, source=None).endswith("_steps?")
+    assert hint_for("finetune", "steps", tmp_path, monkeypatch, source="R").endswith("total_steps?")
 
 
-def hint_for(command, key, folder, monkeypatch):
-    """The hint of a command for a settings file with this key."""
+def hint_for(command, key, folder, monkeypatch, **arguments):
+    """The hint of a command, called with these arguments, for a settings file with this key."""
     monkeypatch.setattr(verb, "run_guarded", lambda checked, *rest, **more: caught.append(checked))
     caught = []
     load(command).main([], standalone_mode=False)
     (folder / "c.toml").write_text(f"{key} = 5\n")
     options = Options(config=folder / "c.toml")
     with pytest.raises(UsageError, match="there is no setting") as raised:
-        caught[0](Session(options, silent))
+        caught[0](Session(options, silent), **arguments)
     return raised.value.hint
 
 

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from vitctl.text.quantities import counted, plural, show_bytes, shown_digits
+from vitctl.text.quantities import (
+    counted,
+    duration,
+    flops,
+    plural,
+    rate,
+    show_bytes,
+    show_count,
+    shown_digits,
+)
 
 
 @pytest.mark.parametrize(
     ("bytes_", "shown"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (3 * 2**29, "1.5 GiB"), (2**62, "4.1e+03 PiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1000 * 1024, "1,000 KiB"),
+        (2**20 - 1, "1,024 KiB"),
+        (-(2**20), "-1 MiB"),
+        (3 * 2**29, "1.5 GiB"),
+        (2**62, "4 EiB"),
+    ],
 )
 def test_bytes(bytes_, shown):
     assert show_bytes(bytes_) == shown
@@ -34,3 +52,31 @@ def test_one_has_no_plural():
 )
 def test_a_large_number_of_digits_has_no_power_of_ten(value, text):
     assert shown_digits(value, least=4) == text
+
+
+def test_exploding_losses_keep_their_power_of_ten():
+    shown = [shown_digits(value, least=4) for value in (-11851.9, 1e30, float("inf"), float("nan"))]
+    assert shown == ["-11,852", "1e+30", "inf", "nan"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (-1, "0 s"),
+        (59.6, "1 min 00 s"),
+        (86_400 * 99.5, "99 d 12 h"),
+        (1e18, "11,574,074,074,074 d"),
+        (float("inf"), "unknown"),
+        (float("nan"), "unknown"),
+    ],
+)
+def test_durations_of_any_size(seconds, shown):
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize("show", [show_bytes, flops, rate, show_count])
+def test_no_number_of_any_size_has_a_power_of_ten(show):
+    """Each power of ten up to a trillion, of two and their neighbours."""
+    around = {base**n + more for base in (2, 10) for n in range(40) for more in (-1, 0, 1)}
+    for value in sorted(one for one in around if 0 < one < 10**12):
+        assert "e+" not in show(value), value

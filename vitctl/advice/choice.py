@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vitctl.scaling.model_law import ModelLaw
+from vitctl.text.quantities import shown_digits
 
 MOST_IMAGES = 1e15
 """Of any run: what `pretrain --images` takes."""
@@ -181,18 +182,24 @@ def extrapolations(one: ModelLaw, *, images: float, examples: float) -> list[str
     between measured runs."""
     reasons = []
     if images > one.longest * _SAME_LENGTH:
-        reasons.append(f"{images / one.longest:.2g} times as long as its longest measured run")
+        reasons.append(
+            f"{shown_digits(images / one.longest, least=2)} times as long as its longest measured "
+            "run"
+        )
     if examples * _SAME_SIZE < one.smallest:
         reasons.append(
-            f"on {one.smallest / examples:.2g} times fewer images than its smallest measured set"
+            f"on {shown_digits(one.smallest / examples, least=2)} times fewer images than its "
+            "smallest measured set"
         )
     if examples > one.largest * _SAME_SIZE and images > one.largest:
         reasons.append(
-            f"on {examples / one.largest:.2g} times more images than its largest measured set"
+            f"on {shown_digits(examples / one.largest, least=2)} times more images than its "
+            "largest measured set"
         )
     if images / examples > one.most_epochs * _SAME_SIZE and images > examples:
         reasons.append(
-            f"{images / examples / max(one.most_epochs, 1.0):.2g} times as many epochs as its "
+            f"{shown_digits(images / examples / max(one.most_epochs, 1.0), least=2)} times as "
+            "many epochs as its "
             "measured runs"
         )
     if images > examples and not one.determined and not one.smallest == one.largest == examples:

@@ -145,8 +145,9 @@ BEHIND: Mapping[str, str] = {"--steps": "schedule.total_steps"}
 """Settings that an option decides in another way than as it is given."""
 
 
-COUNTED_ON = frozenset({"cooldown"})
-"""Commands whose --steps counts from a checkpoint, as the setting behind it does not."""
+COUNTED_ON: Mapping[str, str | None] = {"cooldown": None, "pretrain": "source"}
+"""Commands whose --steps counts from a checkpoint, as the setting behind it does not: always, or
+where this argument is given."""
 
 
 def setting(
@@ -155,9 +156,11 @@ def setting(
     keys: Collection[str],
     *,
     command: str | None = None,
+    given: Collection[str] = (),
 ) -> str | None:
-    """The hint for a key that is no setting of `command`: named as one of its `options` (option ->
-    the setting that it sets, if any), or as another program's; `keys` are the settings.
+    """The hint for a key that is no setting of `command`, called with the arguments `given`: named
+    as one of its `options` (option -> the setting that it sets, if any), or as another program's;
+    `keys` are the settings.
 
     >>> setting("batch_size", {"--batch": "data.batch"}, ["data.batch"])
     'did you mean data.batch?'
@@ -168,7 +171,8 @@ def setting(
     ours = [word] if word in options else []
     ours = ours or [name for name, theirs in OPTIONS.items() if word in theirs and name in options]
     theirs = SETTINGS[word][0] if word in SETTINGS else None
-    settings = {} if command in COUNTED_ON else BEHIND
+    counted_on = COUNTED_ON.get(command or "", "no argument") in {None, *given}
+    settings = {} if counted_on else BEHIND
     sets = [options[name] or settings.get(name) for name in ours] or [theirs]
     if near := [key for key in sets if key is not None and key in keys]:
         return did_you_mean(near)

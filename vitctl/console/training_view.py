@@ -214,7 +214,7 @@ def plain(event: Trained, scored: Scored | None, saved: Saved | None = None) -> 
     )
     parts = [
         f"{safe(event.task)}: {event.step}/{event.total} steps",
-        f"loss {event.loss:.4g}",
+        f"loss {quantities.shown_digits(event.loss, least=4)}",
         f"lr {event.lr:.3g}",
         f"img/s {quantities.rate(event.images_per_s)}",
         speed,
@@ -233,7 +233,8 @@ def plain(event: Trained, scored: Scored | None, saved: Saved | None = None) -> 
 
 def plain_steps(event: Stepped) -> str:
     """How far a run is before its first row, on one line, for logs."""
-    line = f"{safe(event.task)}: {event.step}/{event.total} steps  loss {event.loss:.4g}"
+    loss = quantities.shown_digits(event.loss, least=4)
+    line = f"{safe(event.task)}: {event.step}/{event.total} steps  loss {loss}"
     return line if event.left is None else f"{line}  eta {quantities.eta(event.left)}"
 
 
@@ -249,7 +250,7 @@ def plain_scores(event: Scored) -> str:
 
 def stall(event: Saved) -> str:
     """How long training stood still for a checkpoint."""
-    return f"{event.stall_s:.2g} s"
+    return f"{quantities.shown_digits(event.stall_s, least=2)} s"
 
 
 def spent(event: Spent) -> str:
@@ -262,7 +263,9 @@ _NAMES = {**TITLES, "ema_top1": "averaged top-1"}
 
 def _score(name: str, value: float) -> str:
     shares = is_share(name.removeprefix("ema_"))
-    return quantities.percent(value, digits=1) if shares else f"{value:.4g}"
+    return (
+        quantities.percent(value, digits=1) if shares else quantities.shown_digits(value, least=4)
+    )
 
 
 def _top1(event: Scored) -> float:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Any
 
 from typer.models import OptionInfo
@@ -61,13 +62,14 @@ def verb(
         def checked(session: Session, **arguments: Any) -> None:
             # Before it may wait for another command's answer on stdin, which can take hours.
             if sets is not None:
-                check_keys(sets.model, session.overrides.tree(), meant=meant)
+                given = {name for name, value in arguments.items() if value is not None}
+                check_keys(sets.model, session.overrides.tree(), meant=partial(meant, given=given))
             function(session, **arguments)
 
-        def meant(key: str) -> str | None:
+        def meant(key: str, *, given: Collection[str]) -> str | None:
             assert sets is not None
             keys = list(keys_of(sets.model))
-            return habits.setting(key, options, keys, command=function.__name__)
+            return habits.setting(key, options, keys, command=function.__name__, given=given)
 
         def command(**arguments: Any) -> None:
             picked = {key: arguments.pop(key) for key in shared}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from vitctl.report.html import Content, Html, details, element, name_of, shortened, table
 from vitctl.report.scales import Scale, Write, percent, plain, scale_of
 from vitctl.report.thinning import Floats
+from vitctl.text.quantities import shown_digits
 
 WIDE = 1000.0
 """Units of the stretched coordinate system, across and down."""
@@ -272,7 +273,7 @@ def _numbers(chart: Chart, lines: Sequence[Trace]) -> Html:
 
 
 def _value(chart: Chart, value: float) -> str:
-    return f"{100 * value:.1f} %" if chart.share else f"{value:.4g}"
+    return f"{100 * value:.1f} %" if chart.share else shown_digits(value, least=4)
 
 
 def _data(chart: Chart, lines: Sequence[Trace], x: Scale, y: Scale) -> Html:

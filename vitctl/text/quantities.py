@@ -5,6 +5,7 @@ The one place where a duration in images or epochs becomes steps.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -18,6 +19,9 @@ _SCALE = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
 _LARGEST = 10**15
 """More than any count of images or steps; Python prints no integer of over 4,300 digits."""
+
+_IN_FULL = 10**12
+"""Beyond this nobody reads digit by digit: it is a loss that explodes, not a count of images."""
 
 Unit = Literal["steps", "images", "epochs"]
 
@@ -80,11 +84,15 @@ def first_few(names: Sequence[str], *, most: int) -> str:
 
 
 def show_bytes(count: int) -> str:
-    """Bytes, in units of 1024."""
-    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-    while value >= 1024 and len(units) > 1:
+    """Bytes, in units of 1024.
+
+    >>> show_bytes(1000 * 1024)
+    '1,000 KiB'
+    """
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    while abs(value) >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
-    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.3g} {units[0]}"
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{rate(value)} {units[0]}"
 
 
 def to_steps(amount: float, unit: Unit, *, batch: int, examples: int) -> int:
@@ -95,11 +103,14 @@ def to_steps(amount: float, unit: Unit, *, batch: int, examples: int) -> int:
     return max(1, -(-round(images) // batch))
 
 
-_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
+_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 def duration(seconds: float) -> str:
-    """`8 s`, `3 min 20 s`, `1 h 05 min`, `2 d 7 h`: two units at most."""
+    """`8 s`, `3 min 20 s`, `1 h 05 min`, `2 d 7 h`: two units at most, and `1,200 d` without hours.
+    What is not finite, as the time at a rate of 0, is `unknown`."""
+    if not math.isfinite(seconds):
+        return "unknown"
     whole = round(max(0.0, seconds))
     if whole < 60:
         return f"{whole} s"
@@ -110,15 +121,15 @@ def duration(seconds: float) -> str:
     if hours < 24:
         return f"{hours} h {minutes:02} min"
     days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"
+    return f"{days} d {hours} h" if days < 100 else f"{days:,} d"
 
 
 def flops(per_second: float) -> str:
     """`12.3 TFLOP/s`."""
     for scale, prefix in _PREFIXES:
         if per_second >= scale:
-            return f"{per_second / scale:.3g} {prefix}FLOP/s"
-    return f"{per_second:.3g} FLOP/s"
+            return f"{rate(per_second / scale)} {prefix}FLOP/s"
+    return f"{rate(per_second)} FLOP/s"
 
 
 def rate(per_second: float) -> str:
@@ -127,12 +138,14 @@ def rate(per_second: float) -> str:
 
 
 def shown_digits(value: float, *, least: int) -> str:
-    """A number of so many digits, or of all before the point: never a power of ten for a large one.
+    """A number of so many digits, or of all before the point: a power of ten only for what is tiny
+    or has more than twelve.
 
     >>> shown_digits(11851.9, least=4)
     '11,852'
     """
-    return f"{value:,.0f}" if value >= 10 ** (least - 1) else f"{value:.{least}g}"
+    whole = 10 ** (least - 1) <= abs(value) < _IN_FULL
+    return f"{value:,.0f}" if whole else f"{value:.{least}g}"
 
 
 def percent(share: float, *, digits: int = 0) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from vitctl.artifacts.kinds.sweep import SweepRow, SweepTable
 from vitctl.console.table import table
-from vitctl.text.quantities import show_count
+from vitctl.text.quantities import show_count, shown_digits
 
 SHOWN = ("accuracy", "part", "flops", "flops_apart")
 """Fields of the summary that are shown as they are."""
@@ -46,4 +46,7 @@ def _cell(row: SweepRow, axes: list[str]) -> list[str]:
 
 
 def _values(row: SweepRow, metrics: list[str]) -> list[str]:
-    return [f"{row.metrics[name].value:.4g}" if name in row.metrics else "" for name in metrics]
+    return [
+        shown_digits(row.metrics[name].value, least=4) if name in row.metrics else ""
+        for name in metrics
+    ]

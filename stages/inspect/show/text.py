@@ -149,9 +149,13 @@ def _with_metrics_in_lines(summary: dict[str, Any]) -> dict[str, Any]:
                 "interval": [int() | float(), int() | float()],
             }:
                 low, high = metric["interval"]
-                return quantities.with_interval(f"{value:.4g}", f"{low:.4g}", f"{high:.4g}")
+                return quantities.with_interval(
+                    quantities.shown_digits(value, least=4),
+                    quantities.shown_digits(low, least=4),
+                    quantities.shown_digits(high, least=4),
+                )
             case {"value": int() | float() as value}:
-                return f"{value:.4g}"
+                return quantities.shown_digits(value, least=4)
             case _:
                 return metric
 

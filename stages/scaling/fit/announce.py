@@ -9,6 +9,7 @@ from typing import Literal
 from vitctl.events import Caution, Emit, Note, Settings
 from vitctl.scaling.names import Parameter
 from vitctl.scaling.summary import BestRun, EfficiencySummary, FitSummary, RunToLaw
+from vitctl.text.quantities import shown_digits
 
 _SHOWN = 12  # lines of one table on the terminal; the files hold all
 _FORMS = {
@@ -216,9 +217,14 @@ def _repeats(summary: FitSummary, show: Values, *, emit: Emit) -> None:
     if one is None:
         return
     if one.worth is None:
-        worth = f"as good as new ones, as far as {one.most_epochs:.3g} epochs show"
+        worth = (
+            f"as good as new ones, as far as {shown_digits(one.most_epochs, least=3)} epochs show"
+        )
     else:
-        worth = f"worth {one.worth:.3g} epochs of new ones at most {_interval(one.interval)}"
+        worth = (
+            f"worth {shown_digits(one.worth, least=3)} epochs of new ones at most "
+            f"{_interval(one.interval)}"
+        )
     values = {"images seen again": worth}
     if one.worth is not None:
         shares = (f"{epochs}: {100 * part:.0f} %" for epochs, part in one.shares.items())
@@ -273,7 +279,7 @@ def _efficiency(summary: FitSummary, show: Values, *, emit: Emit) -> None:
     known = [(one.factor, one) for one in summary.sample_efficiency if one.factor is not None]
     known.sort(key=lambda pair: -pair[0])
     values = {
-        f"{one.model} : {one.reference}": f"{factor:.3g} times the images "
+        f"{one.model} : {one.reference}": f"{shown_digits(factor, least=3)} times the images "
         f"{_interval(one.interval)}; {_sides(one, show)}"
         + (f" ({one.reason})" if one.reason else "")
         for factor, one in known[:_SHOWN]
@@ -289,9 +295,10 @@ def _efficiency(summary: FitSummary, show: Values, *, emit: Emit) -> None:
 def _sides(one: EfficiencySummary, show: Values) -> str:
     """The factor at either end of the errors that both models reach."""
     low, high = one.errors or (None, None)
-    return (
-        f"{one.factor_at_highest_error:.3g} at {show.value(high)}, "
-        f"{one.factor_at_lowest_error:.3g} at {show.value(low)}"
+    factors = one.factor_at_highest_error, one.factor_at_lowest_error
+    return ", ".join(
+        f"{'?' if factor is None else shown_digits(factor, least=3)} at {show.value(error)}"
+        for factor, error in zip(factors, (high, low), strict=True)
     )
 
 
@@ -301,7 +308,9 @@ def _allocation(summary: FitSummary, show: Values, *, emit: Emit) -> None:
         if one.how is not None:
             size = one.size_factor
             values["model"] = f"{one.model}" + (
-                "" if size == 1 else f", or one that costs {size:.2g} times as much an image"
+                ""
+                if size is None or size == 1
+                else f", or one that costs {shown_digits(size, least=2)} times as much an image"
             )
             values["duration"] = f"{_count(one.images)} images {_counts(one.images_interval)}"
             values["estimated by"] = one.how

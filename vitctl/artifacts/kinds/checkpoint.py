@@ -8,6 +8,7 @@ from pydantic import Field
 
 from vitctl.measures import metric_titles
 from vitctl.summaries import AverageRule, Count, Many, Part, Share, Summary, WeightsName
+from vitctl.text.quantities import shown_digits
 
 
 class Scores(Part):
@@ -155,6 +156,6 @@ class Checkpoint(Summary):
             yield f"mean of {used} checkpoints"
         else:
             yield "cooled" if self.finished_schedule else ""
-        yield f"loss {self.loss:.3g}" if self.loss is not None else ""
+        yield f"loss {shown_digits(self.loss, least=3)}" if self.loss is not None else ""
         if self.eval is not None:
             yield f"{TITLES['top1']} {metric_titles.shown('top1', self.eval.top1)}"

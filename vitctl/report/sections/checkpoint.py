@@ -35,7 +35,7 @@ def _numbers(subject: ReportEntry) -> Iterator[Number]:
         yield Number("held-out top-1", share(scores.top1))
         yield Number("held-out loss", metric_titles.shown("loss", scores.loss))
     if summary.loss is not None:
-        yield Number("training loss", f"{summary.loss:.4g}")
+        yield Number("training loss", quantities.shown_digits(summary.loss, least=4))
 
 
 def _part(subjects: Sequence[ReportEntry], context: Context) -> SectionBody:
@@ -74,7 +74,7 @@ def _results(subjects: Sequence[ReportEntry]) -> Html:
                 count(summary.parameters),
                 count(summary.step),
                 count(summary.images),
-                "" if summary.loss is None else f"{summary.loss:.4g}",
+                "" if summary.loss is None else quantities.shown_digits(summary.loss, least=4),
                 "" if best is None else metric_titles.shown("loss", best.loss),
                 "" if best is None else share(best.top1),
                 "finished" if summary.finished_schedule else "can go on",
@@ -291,7 +291,7 @@ def _checkpoints(subject: ReportEntry) -> Content:
             (
                 count(step),
                 count(one.images),
-                "" if one.loss is None else f"{one.loss:.4g}",
+                "" if one.loss is None else quantities.shown_digits(one.loss, least=4),
                 *_scores(one.eval),
                 ", ".join(mark for mark in marks if mark),
             )

@@ -24,6 +24,7 @@ from vitctl.report.sections.section import (
 from vitctl.report.subjects import ReportEntry
 from vitctl.scaling.laws import PARAMETERS, Law
 from vitctl.scaling.summary import Ends, FitReport, FitSummary, RunToLaw
+from vitctl.text.quantities import shown_digits
 
 REPORT = "fit.json"
 _MODELS = 7
@@ -263,9 +264,9 @@ def _noise(report: FitReport) -> Content:
     again = report.repeats
     if again is not None:
         worth = (
-            f"as much as new ones, as far as {again.most_epochs:.3g} epochs show"
+            f"as much as new ones, as far as {shown_digits(again.most_epochs, least=3)} epochs show"
             if again.worth is None
-            else Number("", f"{again.worth:.3g}", bounds(again.interval)).as_cell()
+            else Number("", shown_digits(again.worth, least=3), bounds(again.interval)).as_cell()
         )
         rows.append(("epochs of new images that all repeats are worth", worth))
         if again.gain is not None:
@@ -278,7 +279,7 @@ def _efficiency(report: FitReport) -> Content:
         (
             name_of(one.model),
             name_of(one.reference),
-            Number("", f"{one.factor:.3g}", bounds(one.interval)).as_cell()
+            Number("", shown_digits(one.factor, least=3), bounds(one.interval)).as_cell()
             if one.factor is not None
             else one.reason or "",
         )

@@ -22,6 +22,7 @@ from vitctl.report.sections.section import (
     share_with,
 )
 from vitctl.report.subjects import ReportEntry
+from vitctl.text.quantities import shown_digits
 
 _MOST_METRICS = 4
 """Columns of the table that a reader can take in; the files have all."""
@@ -120,7 +121,7 @@ def _runs(one: SweepTable, context: Context) -> Html:
             *((count(row.seed),) if with_seeds else ()),
             count(row.steps),
             count(row.images_seen),
-            f"{row.epochs:.3g}",
+            shown_digits(row.epochs, least=3),
             "" if row.lr is None else f"{row.lr:g}",
             f"{row.flops:.3g}",
             "" if row.device_seconds is None else f"{row.device_seconds:,.0f}",
@@ -147,7 +148,7 @@ def _cell(name: str, metric: Metric | None) -> Content:
     if metric is None:
         return ""
     if "loss" in name or metric.value > 1:
-        return Number(name, f"{metric.value:.4g}", bounds(metric.interval)).as_cell()
+        return Number(name, shown_digits(metric.value, least=4), bounds(metric.interval)).as_cell()
     return Number(name, share(metric.value), bounds(metric.interval, percent=True)).as_cell()
 
 

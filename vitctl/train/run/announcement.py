@@ -28,7 +28,7 @@ def announced(
     return {
         "model": f"{cfg.label} at {model.resolution} px{unseen}, {model.head} head: "
         f"{accounting.parameters(cfg.model).total:,} parameters{_trained(cfg)}, "
-        f"{flops / 1e9:.4g} GFLOPs an image",
+        f"{shown_digits(flops / 1e9, least=4)} GFLOPs an image",
         "data": f"{counted(examples, 'image')}, {plural(classes, 'class')}; "
         f"{shown_digits(epochs, least=4)} epochs of batches of {cfg.data.batch}"
         + _smaller_jpegs(cfg),

@@ -21,6 +21,7 @@ from vitctl.artifacts.kinds import CHECKPOINT
 from vitctl.data.image_source import ImageSource
 from vitctl.errors import OutOfReachError, VitctlError
 from vitctl.model.config import Loss
+from vitctl.text.quantities import shown_digits
 from vitctl.train.config import TrainConfig
 from vitctl.train.image_source import image_source
 
@@ -79,7 +80,10 @@ def _sentence(checkpoint: Artifact, cfg: TrainConfig, source: ImageSource) -> st
     least, share = priors(cfg.loss, np.asarray(source.labels(split)), classes=cfg.model.classes)
     if loss < _LOSS_SHARE * least:
         return None
-    numbers = f"loss {loss:.4g}, {least:.4g} of the frequencies of classes alone"
+    numbers = (
+        f"loss {shown_digits(loss, least=4)}, {shown_digits(least, least=4)} of the frequencies of "
+        "classes alone"
+    )
     if scores is not None:
         if share**scores.examples > _TELLING:
             return None

@@ -14,7 +14,7 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.artifacts.run_draft import RunDraft
 from vitctl.events import Caution, Emit, Note
 from vitctl.inference.scoring import Scoring
-from vitctl.text.quantities import show_count
+from vitctl.text.quantities import show_count, shown_digits
 from vitctl.train.config import KeepBest, TrainConfig
 
 Score = tuple[int, float | None]
@@ -144,5 +144,5 @@ class BestSoFar:
 
 
 def _shown(score: Score) -> str:
-    value = "not finite" if score[1] is None else f"{score[1]:.4g}"
+    value = "not finite" if score[1] is None else shown_digits(score[1], least=4)
     return f"step {show_count(score[0])} ({value})"
