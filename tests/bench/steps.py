@@ -3,8 +3,8 @@
     python -m tests.bench.steps [--models Ti16,S16,B16] [--torch PYTHON [--compile]] [--json FILE]
 
 On a CPU, 16 images in fp32, every program in memory, one after the other in each round. On a GPU,
-bf16 and for each program the largest batch that fits, a process at a time (of ours with every
-product kept and with none computed twice, whichever is faster): S16, B16, L16, g14, G14.
+bf16 and for each program the largest batch that fits, a process at a time (of ours with everything
+kept for the backward pass and with products alone, whichever is faster): S16, B16, L16, g14, G14.
 
 What is printed: seconds of a step, images a second, processor seconds, memory, FLOPs of the model
 (three forward passes) as a share of a large matrix product's that is measured in the same process
@@ -28,6 +28,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from vitctl.model.remat import to_try
 
 _FOLDER = Path(__file__).parent
 _SECONDS = 3.0
@@ -148,9 +150,11 @@ def side_by_side(
     seconds: float = _SECONDS,
 ) -> Iterator[Measured]:
     """All in memory, in turns, so long in each round."""
-    options = {"precision": precision, "remat": "none"}
-    workers = [made(one, model=model, batch=batch, **options) for one in contestants]
-    results = [Measured(one.name, model, batch, options) for one in contestants]
+    workers, results = [], []
+    for one in contestants:
+        options = {"precision": precision, "remat": _remats(one)[-1]}
+        workers.append(made(one, model=model, batch=batch, **options))
+        results.append(Measured(one.name, model, batch, options))
     try:
         for _ in range(rounds):
             for worker, result in zip(workers, results, strict=True):
@@ -163,16 +167,20 @@ def side_by_side(
             worker.end()
 
 
+def _remats(contestant: Contestant) -> tuple[str, ...]:
+    """What to measure a program with; last what `vitctl pretrain` begins with."""
+    return ("none", to_try("auto")[0]) if contestant.name == "vitctl" else ("none",)
+
+
 def one_at_a_time(
     contestants: list[Contestant], *, model: str, batch: int | None, rounds: int, precision: str
 ) -> Iterator[Measured]:
     """Each alone on the device, with the largest batch that fits, in turns."""
     best: dict[str, Measured] = {}
     for one in contestants:
-        remats = ("none", "dots") if one.name == "vitctl" else ("none",)
         tried = [
             result
-            for remat in remats
+            for remat in _remats(one)
             if (result := largest(one, model, batch, precision=precision, remat=remat))
         ]
         if tried:
