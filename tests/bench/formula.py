@@ -3,8 +3,10 @@ makers of formula images.
 
 For each family: NumPy in a thread a core, as a run that trains on `--virtual` images makes them,
 and the same pictures inside `jax.jit` on the first device of jax. Both are compared first: one
-pixel that differs ends it. Seconds of processors count all threads of this process, so that a busy
-machine changes them little; on an accelerator only those of the clock mean something.
+pixel that differs ends it. Then what `data.made_on=devices` does: the draws of a feed (class,
+instance, window, flip) and the cropped images that a device makes of them. Seconds of processors
+count all threads of this process, so that a busy machine changes them little; on an accelerator
+only those of the clock mean something.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.bench.__main__ import REPEATS, timed
+from vitctl.data.config import AugmentConfig
+from vitctl.data.formula_images import FormulaImages, described
+from vitctl.data.pipeline import train_batches
+from vitctl.formula.cropped_images import device_images
 from vitctl.formula.family import FAMILIES, FormulaConfig
 from vitctl.formula.maker import BLOCK, HostMaker, device_maker
 from vitctl.hardware.machine import available_cores
@@ -60,6 +66,24 @@ def main() -> None:
                 raise SystemExit(f"{family}: the two makers differ")
             for label, work in (("NumPy", by_host), ("jax.jit", by_device)):
                 show(family, label, work, batch=batch)
+
+        feed = train_batches(
+            source := FormulaImages(described(config), config),
+            resolution=SIDE,
+            augment=AugmentConfig(),
+            seed=0,
+            batch=batch,
+            images_of=source.drawn,
+        )
+        tables, of_draws = device_images(config, resolution=SIDE)
+        tables = jax.device_put(tables, device)
+        see, drawn = jax.jit(of_draws), next(feed).images
+
+        def crops(see=see, tables=tables, drawn=drawn) -> np.ndarray:
+            return jax.block_until_ready(see(tables, drawn))
+
+        for label, work in (("draws", lambda feed=feed: next(feed)), ("cropped", crops)):
+            show(family, label, work, batch=batch)
 
 
 def show(family: str, label: str, work: Callable[[], object], *, batch: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +18,7 @@ from vitctl.data.tensorflow import load_tensorflow
 from vitctl.data.tf_pipeline import image_function
 from vitctl.data.views import EvalView, TrainView
 from vitctl.errors import DoesNotFitError
+from vitctl.formula.cropped_images import device_images
 from vitctl.formula.family import VALIDATION, FormulaConfig
 from vitctl.formula.maker import labels_of
 
@@ -42,6 +44,32 @@ def test_images_are_those_of_files(view):
         decoded = function(tf.constant(file.getvalue()), tf.constant(seeds[row])).numpy()
         assert np.array_equal(first[row], decoded), position
     assert np.array_equal(second[0], first[0])
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [
+        AugmentConfig(),
+        AugmentConfig(area_min=0.01, area_max=0.05),  # windows that are enlarged
+        AugmentConfig(crop="resize"),
+        AugmentConfig(crop="none", flip=False),
+    ],
+)
+def test_devices_make_the_images_of_hosts(augment):
+    """40 of them, so that a block is filled up."""
+    resolution = 40 if augment.crop == "none" else 24
+    positions = np.random.default_rng(0).integers(0, 35, 40)
+    seeds = np.random.default_rng(1).integers(0, 2**31, (40, 2)).astype(np.int32)
+    options = {"split": "train", "view": TrainView(resolution, augment), "batch": 40}
+    (expected,) = SOURCE.images(iter([(positions, seeds)]), **options)
+    (drawn,) = SOURCE.drawn(iter([(positions, seeds)]), **options)
+    assert drawn.dtype == np.int32
+    tables, images = device_images(CONFIG, resolution=resolution)
+    made = np.asarray(jax.jit(images)(tables, drawn))
+    if augment.crop == "none":
+        assert np.array_equal(np.rint((made + 1) * 127.5), np.rint((expected + 1) * 127.5))
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+    assert set(drawn[:, -1]) == ({0, 1} if augment.flip else {0})
 
 
 def test_positions_name_pictures_and_larger_sets_begin_with_smaller_ones():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,9 @@ class TrainBatch:
 
     step: int
     number: int
-    images: NDArray[np.float32]
-    """float32[r, h, w, 3] in [-1, 1]; may be read-only."""
+    images: NDArray[Any]
+    """float32[r, h, w, 3] in [-1, 1]; or int32[r, 7], what devices make them of
+    (`FormulaImages.drawn`). May be read-only."""
     labels: NDArray[np.int32]
     """int32[b, L] class indices, padded with -1."""
     keys: NDArray[np.uint64]
@@ -37,7 +39,7 @@ class TrainBatch:
     rows: Rows = field(default_factory=lambda: ALL)
 
     @property
-    def local(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def local(self) -> tuple[NDArray[Any], NDArray[np.int32]]:
         """(images, labels) of this process's rows."""
         return self.images, self.labels[self.rows]
 

@@ -6,11 +6,13 @@ class begins with the smaller one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,8 @@ from vitctl.data.image_cost import ImageCost
 from vitctl.data.order import Shuffled, hash64
 from vitctl.data.read_clock import ReadClock
 from vitctl.data.records import Records
-from vitctl.data.views import Request, View
+from vitctl.data.views import Request, TrainView, View
+from vitctl.formula.cropped_images import DRAWN
 from vitctl.formula.family import FAMILIES, FormulaConfig
 from vitctl.formula.maker import BLOCK, HostMaker, labels_of
 from vitctl.formula.png import as_png
@@ -113,6 +116,30 @@ class FormulaImages:
             clock=clock,
         )
 
+    def drawn(
+        self,
+        requests: Iterable[Request],
+        *,
+        split: str,
+        view: TrainView,
+        batch: int,
+        workers: int | None = None,
+        clock: ReadClock | None = None,
+    ) -> Iterator[NDArray[np.int32]]:
+        """As `images`, but what a device makes them of (`vitctl.formula.cropped_images`): one
+        int32[b, 7] block a request of class, instance, window and flip, the draws of `images`."""
+        from vitctl.data.tf_pipeline import images_in_order
+
+        size, augment = self.config.resolution, view.augment
+        return images_in_order(
+            lambda: _Named(self, split),
+            requests,
+            batch=batch,
+            function=lambda named, seed: named_and_seen(named, seed, size=size, augment=augment),
+            workers=workers or available_cores(),
+            clock=clock,
+        )
+
     def pictures(self, split: str, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """uint8[b, r, r, 3]: the pictures themselves."""
         return self.maker.pictures(*self.named(split, positions))
@@ -159,6 +186,40 @@ class _PictureRecords:
 
     def locate(self, index: int) -> tuple[Path, int]:
         return Path("formula"), index
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def named_and_seen(named: Any, seed: Any, *, size: int, augment: AugmentConfig) -> Any:
+    """string[] of two int32, and int32[2] -> int32[7], in TensorFlow."""
+    from vitctl.data.preprocess import window_and_flip
+    from vitctl.data.tensorflow import load_tensorflow
+
+    tf = load_tensorflow()
+    pair = tf.io.decode_raw(named, tf.int32, little_endian=sys.byteorder == "little")
+    row = tf.concat([pair, window_and_flip(seed, size=size, augment=augment)], 0)
+    row.set_shape([DRAWN])
+    return row
+
+
+class _Named:
+    """Class and instance of pictures, in place of images that `images_in_order` reads."""
+
+    shape: tuple[int, ...] = ()
+
+    def __init__(self, source: FormulaImages, split: str) -> None:
+        self._source = source
+        self._split = split
+
+    def read(self, indices: NDArray[np.int64]) -> NDArray[np.object_]:
+        pairs = np.stack(self._source.named(self._split, indices), axis=1).astype(np.int32)
+        named = np.empty(len(indices), object)
+        named[:] = [pair.tobytes() for pair in pairs]
+        return named
+
+    def culprit(self, indices: NDArray[np.int64], error: Exception) -> Exception:
+        return error
 
     def close(self) -> None:
         """Nothing is open."""

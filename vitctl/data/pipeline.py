@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +38,16 @@ def train_batches(
     first_step: int = 0,
     workers: int | None = None,
     clock: ReadClock | None = None,
+    images_of: Callable[..., Iterator[NDArray[Any]]] | None = None,
 ) -> Generator[TrainBatch, None, None]:
     """The endless training stream from `start_step` on, without the windows `passed` over; the
     order begins at `first_step`.
 
     Batch t is the same whatever the start, the workers (threads; None takes all cores) and the
     number of processes; `rows` are those of every global `batch` whose images this process reads.
-    `clock` adds up the time spent reading. Raises `InputError` naming shard and record if one
-    turns out damaged.
+    `clock` adds up the time spent reading. `images_of` is asked for the images instead of
+    `dataset.images`, as that is. Raises `InputError` naming shard and record if one turns out
+    damaged.
     """
     keys, labels = dataset.keys(split), dataset.labels(split)
     order = dataset.order(split)
@@ -61,7 +64,7 @@ def train_batches(
             epochs, indices = (part[rows] for part in whole)
             yield indices, augment_seeds(seed=seed, epochs=epochs, keys=keys[indices])
 
-    images = dataset.images(
+    images = (images_of or dataset.images)(
         requests(),
         split=split,
         view=TrainView(resolution, augment),

@@ -177,16 +177,7 @@ def _inception_crop(
     tf = load_tensorflow()
 
     def window(size: Tensor) -> Tensor:
-        begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-            tf.concat([size, [3]], 0),
-            tf.zeros([1, 0, 4]),
-            seed,
-            min_object_covered=0.0,
-            aspect_ratio_range=(augment.aspect_min, augment.aspect_max),
-            area_range=(augment.area_min, augment.area_max),
-            use_image_if_no_bounding_boxes=True,
-        )
-        return tf.concat([begin[:2], extent[:2]], 0)
+        return inception_window(size, seed, augment=augment)
 
     def from_jpeg() -> Tensor:
         return decode_jpeg_window(data, window(jpeg_size(data)), least=least)
@@ -202,6 +193,38 @@ def _inception_crop(
         image = from_other()
     image.set_shape([None, None, 3])
     return image
+
+
+def inception_window(size: Tensor, seed: Tensor, *, augment: AugmentConfig) -> Tensor:
+    """int32[4]: top, left, height and width of a random window of an image of `size`, int32[2]."""
+    tf = load_tensorflow()
+    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.concat([size, [3]], 0),
+        tf.zeros([1, 0, 4]),
+        seed,
+        min_object_covered=0.0,
+        aspect_ratio_range=(augment.aspect_min, augment.aspect_max),
+        area_range=(augment.area_min, augment.area_max),
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.concat([begin[:2], extent[:2]], 0)
+
+
+def window_and_flip(seed: Tensor, *, size: int, augment: AugmentConfig) -> Tensor:
+    """int32[5]: top, left, height and width of what `train_image` resizes of a square image of
+    `size` pixels a side, and 1 where it mirrors that; of a crop that is no part of the image as it
+    is ("simple") there is none."""
+    tf = load_tensorflow()
+    window = tf.constant([0, 0, size, size])
+    if augment.crop == "inception":
+        window = inception_window(tf.constant([size, size]), _fold(seed, _CROP), augment=augment)
+    mirrored = tf.constant(0)
+    if augment.flip:
+        # Two pixels tell.
+        pixels = tf.constant([0, 1], shape=(1, 2, 1))
+        pixels = tf.image.stateless_random_flip_left_right(pixels, _fold(seed, _FLIP))
+        mirrored = pixels[0, 0, 0]
+    return tf.concat([window, [mirrored]], 0)
 
 
 def _random_square(image: Tensor, seed: Tensor, *, side: int, resolution: int) -> Tensor:

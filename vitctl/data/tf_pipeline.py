@@ -163,8 +163,8 @@ def images_in_order(
     function: ImageFunction,
     workers: int,
     clock: ReadClock | None = None,
-) -> Iterator[NDArray[np.float32]]:
-    """One float32[b, h, w, 3] block a request, in order.
+) -> Iterator[NDArray[Any]]:
+    """One block a request, in order, of what `function` makes: float32[b, h, w, 3] of images.
 
     All requests but the last have `batch` rows. Raises `InputError` naming the image that can't be
     used.

@@ -40,6 +40,7 @@ RecipeName = Literal["paper", "small", "little"]
 OnDivergence = Literal["stop", "rollback"]
 FromSchedule = Literal["continue", "restart"]
 FromHead = Literal["keep", "fresh"]
+MadeOn = Literal["hosts", "devices"]
 HeldOutShare = Annotated[float, Field(gt=0, lt=1)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 ClassBalance = Annotated[float, Field(gt=0, lt=1)]
@@ -59,6 +60,9 @@ class DataConfig(Config):
         (`vitctl.data.held_out`), to choose by.
       first_step: the step that takes the first batch of the order: where a run goes on from a
         checkpoint with other images.
+      made_on: what makes the pictures of `vitctl shard formula --virtual`, and crops and mirrors
+        them: "hosts", in the threads that feed, or "devices", right before each step. Crops are
+        the same, and pixels up to rounding.
     """
 
     split: str = "train"
@@ -69,10 +73,26 @@ class DataConfig(Config):
     mock: MockConfig | None = None
     first_step: NonNegativeInt = 0
     held_out: HeldOutShare | None = None
+    made_on: MadeOn = "hosts"
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        return without_defaults(self, dump, later=("first_step", "held_out"))
+        return without_defaults(self, dump, later=("first_step", "held_out", "made_on"))
+
+    @model_validator(mode="after")
+    def _sees_what_devices_can_make(self) -> Self:
+        if self.made_on == "hosts":
+            return self
+        if self.augment.crop == "simple":
+            raise ValueError("made_on is devices, which have no crop simple (augment.crop)")
+        if self.augment.randaugment is not None:
+            raise ValueError(
+                "made_on is devices, which have no RandAugment (augment.randaugment=none leaves it "
+                "out)"
+            )
+        if self.augment.jpeg_oversampling is not None:
+            raise ValueError("made_on is devices, and augment.jpeg_oversampling is of JPEGs")
+        return self
 
     @model_validator(mode="after")
     def _holds_out_what_it_scores(self) -> Self:

@@ -7,6 +7,7 @@ beginning       where a run begins: random weights, or a checkpoint
 procedural      steps on sequences of a formal language, before the first image
 warm_start      pretrained weights made to fit the classes of a dataset, by name
 images          the images of a run, from a dataset on disk or made up
+device_images   images that devices make right before a step
 feed            batches whose first is under way while the step is compiled
 jitted          jitted functions whose compilation is measured and announced
 cadence         when to log, score and save, and which checkpoints stay

@@ -31,7 +31,8 @@ def announced(
         f"{shown_digits(flops / 1e9, least=4)} GFLOPs an image",
         "data": f"{counted(examples, 'image')}, {plural(classes, 'class')}; "
         f"{shown_digits(epochs, least=4)} epochs of batches of {cfg.data.batch}"
-        + _smaller_jpegs(cfg),
+        + _smaller_jpegs(cfg)
+        + ("; pictures made on devices" if cfg.data.made_on == "devices" else ""),
         "schedule": f"{schedule.kind} to step {show_count(cfg.steps)}, peak {schedule.peak_lr:g}, "
         f"warmup {show_count(schedule.warmup_steps)}{cooldown}",
         "optimizer": f"{cfg.optim.name}, decay {cfg.optim.wd_head:g} head, "

@@ -35,6 +35,7 @@ from vitctl.errors import InputError
 from vitctl.places import Place
 from vitctl.settings.config import Config
 from vitctl.train.config import TrainConfig
+from vitctl.train.run.device_images import as_images
 from vitctl.train.run.diverged import UpdateRecord
 from vitctl.train.run.images import Images
 from vitctl.train.run.replay import Pixels, Replayed, Seen, learnt, mixup, replay
@@ -62,7 +63,7 @@ def keep(
     place.make_folder()
     clear(place)
     arrays: dict[str, NDArray] = {
-        "images": batch.images,
+        "images": as_images(images, batch),
         "labels": batch.labels,
         "keys": batch.keys,
     }

@@ -14,10 +14,12 @@ from vitctl.artifacts.artifact import Artifact
 from vitctl.data import pipeline
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
 from vitctl.data.config import HELD_OUT
+from vitctl.data.formula_images import FormulaImages
 from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import local_folder
 from vitctl.data.order import BatchIndices, Window, batch_indices, batch_of_step
 from vitctl.data.read_clock import ReadClock
+from vitctl.errors import UsageError
 from vitctl.events import Emit, silent
 from vitctl.hardware import machine
 from vitctl.sharding.layout import Layout
@@ -48,6 +50,14 @@ class Images:
     @property
     def examples(self) -> int:
         return self.dataset.info.examples(self.cfg.data.split)
+
+    @property
+    def formula(self) -> FormulaImages | None:
+        """What devices make the images of; None where batches hold images themselves."""
+        if self.cfg.data.made_on == "hosts":
+            return None
+        assert isinstance(self.dataset, FormulaImages)
+        return self.dataset
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -118,6 +128,7 @@ class Images:
             first_step=data.first_step,
             workers=self.workers,
             clock=self.clock,
+            images_of=None if self.formula is None else self.formula.drawn,
         )
 
     def what_helps(self, *, images_per_s: float, reading: float, shared: bool) -> list[str]:
@@ -130,6 +141,11 @@ class Images:
         cost = self.dataset.image_cost(
             split=data.split, resolution=resolution, augment=data.augment
         )
+        if cost is None and isinstance(self.dataset, FormulaImages):
+            return [
+                "pictures that the devices make (--set data.made_on=devices; crops are the same, "
+                "pixels up to rounding)"
+            ]
         if cost is None:
             return ["images of a dataset, which all cores decode (one thread makes images up)"]
         cores = machine.available_cores()
@@ -179,4 +195,24 @@ def open_images(
     for split in splits:
         if split is not None:
             source.info.split(split)
+    if cfg.data.made_on == "devices":
+        _check_formula(cfg, source)
     return Images(source, cfg, workers=workers)
+
+
+def _check_formula(cfg: TrainConfig, source: ImageSource) -> None:
+    """Raise UsageError for images that devices can't make."""
+    if not isinstance(source, FormulaImages):
+        raise UsageError(
+            "data.made_on is devices, which make pictures of formulas alone, and this dataset is "
+            "none of them as it is",
+            hint="give one of `vitctl shard formula --virtual`, with nothing held out, or leave "
+            "data.made_on out",
+        )
+    resolution, made = cfg.model.resolution, source.config.resolution
+    if cfg.data.augment.crop == "none" and resolution != made:
+        raise UsageError(
+            f"crop=none asks for pictures of {resolution} x {resolution} pixels, and those of this "
+            f"dataset have {made} x {made}",
+            hint=f"--res {made}, or another crop",
+        )

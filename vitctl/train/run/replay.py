@@ -18,6 +18,7 @@ from vitctl import losses
 from vitctl.hardware import machine
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import run_numbers
+from vitctl.train.run.device_images import as_images
 from vitctl.train.run.images import Images
 
 
@@ -98,7 +99,7 @@ def pixels(images: Images, replayed: Replayed) -> Pixels:
     shown = len(replayed.images)
     # The last row, too: row 0 is mixed with it.
     rows = np.unique([*range(shown), replayed.batch - 1]).astype(np.int64)
-    rows_of_images = images.batch_of_step(replayed.step - 1, rows=rows).images
+    rows_of_images = as_images(images, images.batch_of_step(replayed.step - 1, rows=rows))
     return learnt(rows_of_images[:shown], last=rows_of_images[-1], mixup=replayed.mixup)
 
 

@@ -217,9 +217,11 @@ def _loop(
                     batch = next(batches)
                 processes.mark("step" if before else "compile", step=step)
                 rate = np.float32(schedules.value(cfg.schedule, step=step))
-                arrays = layout.place_batch(batch.local)
+                inputs, labels = layout.place_batch(batch.local)
+                if training.device_images is not None:
+                    inputs = training.device_images(inputs)
                 scalars = layout.place((rate, np.int32(step)))
-                state, stats = train_step(state, *arrays, *scalars, numbers)
+                state, stats = train_step(state, inputs, labels, *scalars, numbers)
                 if before is None:
                     emit(Doing("step"))
             # Looking at the step before keeps one step under way on the device.
@@ -324,10 +326,12 @@ def _after_sequences(
 
 
 def _compile(training: Training, state: TrainState, *, meter: Meter) -> None:
-    """Compile the step while the first batch is under way."""
+    """Compile the step while the first batch is under way, and what makes images on devices."""
     labels = training.images.labels_an_image
     arrays = arguments(training.cfg, layout=training.layout, labels=labels)[1:]
     training.step.compile(state, *arrays, meter=meter, emit=training.emit)
+    if training.device_images is not None:
+        training.device_images.compile(meter=meter)
 
 
 def _go_back(training: Training, update: UpdateRecord) -> None:
