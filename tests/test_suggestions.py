@@ -40,6 +40,12 @@ def test_what_is_like_nothing_gets_the_other_hint():
     assert suggest("", ["", "a"], otherwise="none") == "none"
 
 
+def test_a_beginning_names_what_begins_with_it():
+    known = ["custom-width-96-depth-2-patch-16", "custom-width-8-depth-2", "S-16", "test-8"]
+    assert nearest("custom", known) == [known[1], known[0]]
+    assert nearest("cu", known) == []
+
+
 def test_one_style():
     assert did_you_mean(["a"]) == "did you mean a?"
     assert did_you_mean(["a", "b"]) == "did you mean a or b?"
@@ -54,6 +60,7 @@ NAMES = st.lists(st.text("abcde-_", min_size=1, max_size=12), max_size=30, uniqu
 @given(st.text("abcde-_", min_size=1, max_size=12), NAMES)
 def test_few_names_are_ranked_as_difflib_ranks_them(name, known):
     ratios = [difflib.SequenceMatcher(None, one, name).ratio() for one in nearest(name, known)]
+    ratios = [ratio for ratio in ratios if ratio >= 0.6]  # not those that only begin with it
     theirs = [
         difflib.SequenceMatcher(None, one, name).ratio()
         for one in difflib.get_close_matches(name, known, n=2)

@@ -127,6 +127,15 @@ def test_of_several_of_one_kind_the_newest_that_has_the_step_is_taken_and_said(s
     assert find("S16@5", store=store)[0].path == other, "the step leaves one, whatever is wanted"
 
 
+def test_a_run_that_ended_before_its_first_checkpoint_is_no_input(store, run):
+    """A fine-tuning that failed at once inherits the name, and is the newest."""
+    failed = trained(store, recipe("finetune", "run", lr=2), steps=(), name="S16")
+    for reference in ("S16", "latest"):
+        taken = resolve(reference, store=store, kind="checkpoint", emit=pytest.fail)
+        assert taken.path.is_relative_to(run.path)
+    assert find("latest", store=store)[0].path == failed
+
+
 def test_a_cooldown_begins_from_the_trunk_of_several_runs(store, run):
     tuned = trained(store, recipe("finetune", "run", lr=2), steps=(20_000,), name="S16")
     assert tuned != run.path

@@ -132,6 +132,7 @@ def _meant(
     entries = _narrowed(fitting, lambda entry: kind_of(entry) == kind)
     if step is not None:
         entries = _narrowed(entries, lambda entry: _has_step(entry, step))
+    entries = _narrowed(entries, _usable)
     if trunk:
         entries = _narrowed(entries, lambda e: isinstance(e, Run) and e.info.stage == "pretrain")
     newest = max(entries, key=lambda entry: entry.order)
@@ -151,6 +152,11 @@ def _narrowed(entries: list[Entry], fits: Callable[[Entry], bool]) -> list[Entry
 
 def _has_step(entry: Entry, step: int | None) -> bool:
     return isinstance(entry, Run) and step in entry.steps()
+
+
+def _usable(entry: Entry) -> bool:
+    """Whether it can be an input: a run that ended before its first checkpoint cannot."""
+    return not isinstance(entry, Run) or bool(entry.steps())
 
 
 def kind_of(entry: Artifact | Run) -> str:
@@ -183,7 +189,9 @@ def _newest(store: Store, *, kind: str | None) -> Artifact | Run:
         raise NotFoundError(
             f"there is {what} in {store.root} yet", hint=f"begin: {DATASET.example}"
         )
-    return entries[-1]
+    if kind is None:
+        return entries[-1]
+    return next((entry for entry in reversed(entries) if _usable(entry)), entries[-1])
 
 
 def _at(path: Place) -> Artifact | Run | None:

@@ -12,6 +12,9 @@ the most pairs of letters with the unknown name."""
 _LONGEST = 200
 """Characters of a name that are compared: a comparison costs their square."""
 
+_BEGINNING = 3
+"""Letters by which a beginning tells what is meant: half of all names begin with any one letter."""
+
 
 def suggest(
     name: str, known: Iterable[str], *, otherwise: str, count: int = 2, cutoff: float = 0.6
@@ -44,7 +47,8 @@ def nearest(name: str, known: Iterable[str], *, count: int = 2, cutoff: float = 
     """At most `count` of `known`, the nearest first, in spelling and whatever their case.
 
     Nearness is the share of letters in common runs (`difflib.SequenceMatcher.ratio`); `cutoff` is
-    the least that counts. Of equals the one that is known first.
+    the least that counts. Of equals the one that is known first. Where none is near, those that
+    begin with `name`, the shortest first.
     """
     wanted = _compared(name)
     spelled: dict[str, str] = {}
@@ -61,6 +65,10 @@ def nearest(name: str, known: Iterable[str], *, count: int = 2, cutoff: float = 
             and (score := matcher.ratio()) >= cutoff
         ):
             scores.append((-score, order, one))
+    if not scores and len(wanted) >= _BEGINNING:
+        return heapq.nsmallest(
+            count, (one for one, text in spelled.items() if text.startswith(wanted)), key=len
+        )
     return [one for _, _, one in heapq.nsmallest(count, scores)]
 
 
