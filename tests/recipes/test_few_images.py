@@ -95,7 +95,7 @@ def test_the_command_that_is_named(recipe, examples, named):
     assert (sentence is not None) == named
     if better is not None:
         assert better.command == "vitctl pretrain --data store/shard/letters --recipe little"
-        assert sentence.startswith(f"of few images recipe {recipe} learns little")
+        assert sentence.startswith(f"recipe {recipe} learns little from few images")
         assert sentence.endswith(better.command)
         assert "with --model mini/8" in sentence
         assert "fewer than 5k images" in sentence

@@ -42,6 +42,6 @@ def before_training(cfg: TrainConfig, dataset: Artifact | None) -> str | None:
     if better is None:
         return None
     return (
-        f"of few images recipe {cfg.recipe} learns little in minutes of a processor; "
+        f"recipe {cfg.recipe} learns little from few images in minutes of a processor; "
         f"{MADE_FOR_THEM}, with --model {load(RECIPE).model}: {better.command}"
     )

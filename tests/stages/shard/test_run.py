@@ -720,6 +720,29 @@ def said(events, kind):
     return [event.text for event in events if isinstance(event, kind)]
 
 
+@pytest.mark.parametrize("bad", [2, 5])
+def test_the_first_files_left_out_are_named_with_their_reasons(source, store, bad):
+    for i in range(bad):
+        (source / "bee" / f"{i} bad.jpg").write_bytes(b"" if i else b"not a picture")
+    events = []
+    runtime = ShardRuntime(workers=0, max_bad_fraction=0.5)
+    shard(source, store, runtime=runtime, emit=events)
+    (caution,) = [text for text in said(events, Caution) if "left out" in text]
+    assert f"{bad} files were left out" in caution
+    assert "bee/0 bad.jpg: it is text; bee/1 bad.jpg: the file is empty" in caution
+    assert ("bee/2 bad.jpg" in caution) == (bad > 2)
+    assert caution.endswith("; ...") == (bad > 3)
+
+
+def test_what_a_description_for_others_lacks_is_asked_for_only_where_it_is_published(source, store):
+    events = []
+    about = {"license": "CC-BY-4.0", "creator": "Jane Doe"}
+    shard(source, store, runtime=ShardRuntime(workers=0, about=about), emit=events)
+    (note,) = [text for text in said(events, Note) if "croissant.json" in text]
+    assert "Only if you publish it" in note
+    assert note.endswith(": --homepage, --date-published")
+
+
 def test_the_store_may_lie_in_the_source_and_the_command_run_twice(source):
     inside = Store(source / "artifacts")
     first = shard(source, inside)

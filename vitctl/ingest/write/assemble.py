@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,8 +20,10 @@ from vitctl.data.dataset import (
 from vitctl.errors import InputError
 from vitctl.ingest.pixels.policy import TREATMENTS, Treatment
 from vitctl.ingest.write.finished import FinishedShard, padded
-from vitctl.ingest.write.shard_writer import added_up
+from vitctl.ingest.write.shard_writer import RejectedImage, ShardReport, added_up
 from vitctl.ingest.write.tfds_files import description_files
+
+_REJECTS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class SourceOutcome:
     treatments: dict[Treatment, int]
     """What a policy did -> to how many images."""
     rejected: int
+    first_rejects: tuple[RejectedImage, ...] = ()
+    """A few of them, in the order of `REJECTS`: enough to name what to look at first."""
     unusable: tuple[Split, ...] = ()
     """Splits of which every image was rejected; they are not in `info`."""
 
@@ -100,8 +105,14 @@ def assemble(
         warnings=added_up(report.warnings for report in reports),
         treatments={name: treatments[name] for name in TREATMENTS if name in treatments},
         rejected=sum(len(report.rejects) for report in reports),
+        first_rejects=_first_rejects(reports),
         unusable=unusable,
     )
+
+
+def _first_rejects(reports: Sequence[ShardReport]) -> tuple[RejectedImage, ...]:
+    rejects = (reject for report in reports for reject in report.rejects)
+    return tuple(heapq.nsmallest(_REJECTS_NAMED, rejects, key=lambda reject: reject.id))
 
 
 def _split_info(shards: Sequence[FinishedShard]) -> SplitInfo:

@@ -95,7 +95,14 @@ def announce_outcome(outcome: SourceOutcome, *, source: str, emit: Emit) -> None
         emit(Note(f"stored, with a warning of a decoder: {count} ({warning})"))
     if outcome.rejected:
         left_out = counted(outcome.rejected, "file was", "files were")
-        emit(Caution(f"{left_out} left out; {REJECTS} has the reason of each"))
+        examples = "; ".join(f"{reject.id}: {reject.reason}" for reject in outcome.first_rejects)
+        more = "; ..." if outcome.rejected > len(outcome.first_rejects) else ""
+        emit(
+            Caution(
+                f"{left_out} left out, with the reason in {REJECTS} in the dataset's folder: "
+                f"{examples}{more}"
+            )
+        )
     for split in outcome.unusable:
         emit(
             Caution(
@@ -115,8 +122,8 @@ def announce_about(about: About, *, emit: Emit) -> None:
         flags = ", ".join("--" + name.replace("_", "-") for name in about.missing)
         emit(
             Note(
-                f"{CROISSANT} describes the dataset, without what Croissant asks of one that is "
-                f"published and only you know ({flags}): nothing is made up"
+                f"{CROISSANT} describes the dataset to hubs and search engines. Only if you "
+                f"publish it, add what the images don't say: {flags}"
             )
         )
 
