@@ -31,6 +31,7 @@ def sweep_commands() -> SweepCommands:
         fewshot=fewshot,
         evaluate=evaluate,
         settings={"fewshot": FewshotConfig, "evaluate": EvaluateConfig},
+        made_by=sweep_commands,
     )
 
 
@@ -66,11 +67,11 @@ def sweep(
     of trained models; with `dry_run` what would be trained, at which cost. Runs that failed are
     rows of the table: `SWEEP.summary(artifact).failed` counts them."""
     from stages.sweep.settings import resolve, runtime_of
-    from vitctl.recipes.composed import ComposedRuntime
+    from stages.sweep.spec import SweepRuntime
 
     call = Call(sweep, options)
     given = Path(grid) if isinstance(grid, str) else grid
-    runtime = runtime_of(call.runtime(ComposedRuntime), given)
+    runtime = runtime_of(call.runtime(SweepRuntime), given)
     cfg, inputs = resolve(
         call.overrides,
         given,

@@ -13,6 +13,7 @@ in_store  what of the grid is in the store already
 plan      what will be trained, in which order, at which cost: the answer of --dry-run
 rates     the learning rate of a trunk, chosen on a short run
 cells     one branch: trained, cooled down and probed
+on_a_cluster  the same by the nodes of a Ray cluster, a trunk a worker
 pace      how long the rest takes
 sentences  those of pretrain with settings in place of flags
 row       a branch -> its row of the table

@@ -11,14 +11,14 @@ from functools import partial
 from typing import Any
 
 from stages.sweep import rates
-from stages.sweep.spec import Inputs, ProbeConfig, SweepConfig
+from stages.sweep.spec import Inputs, ProbeConfig, SweepConfig, SweepRuntime
 from stages.sweep.trunks import GridBranch, GridTrunk, RateSearch, as_settings
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.kinds.sweep import RateOfSweep
 from vitctl.artifacts.store import slug
 from vitctl.errors import DivergedError, InterruptedRun, VitctlError
 from vitctl.events import Emit
-from vitctl.recipes.composed import ComposedRuntime, drawn
+from vitctl.recipes.composed import drawn
 from vitctl.settings.trees import from_keys
 from vitctl.text.quantities import show_count
 from vitctl.train.config import TrainConfig
@@ -55,7 +55,7 @@ class SweepTraining:
     cfg: SweepConfig
     inputs: Inputs
     store: Store
-    runtime: ComposedRuntime
+    runtime: SweepRuntime
     emit: Emit
     chosen: dict[str, RateOfSweep] = field(default_factory=dict)
     _failed_searches: dict[str, VitctlError] = field(default_factory=dict)
@@ -79,7 +79,15 @@ class SweepTraining:
         """What a trunk is trained with: its `dataset` and its `rate`."""
         return {"dataset": self._dataset(trunk.cfg, trunk.size), "rate": self._rate(trunk)}
 
+    def rate_failed(self, search: RateSearch, error: VitctlError) -> None:
+        """No rate was found for the trunks of this search, and none is looked for again."""
+        self._failed_searches[search.key] = error
+
     # Images
+
+    def draw(self, trunk: GridTrunk) -> None:
+        """Make the dataset of a trunk's images, where it is not in the store."""
+        self._dataset(trunk.cfg, trunk.size)
 
     def _dataset(self, cfg: TrainConfig, size: int) -> Artifact:
         """So many images of the split to train on; the smaller sizes lie inside the larger."""
@@ -104,7 +112,7 @@ class SweepTraining:
             raise self._failed_searches[search.key]
         if search.key not in self.chosen:
             try:
-                self.chosen[search.key] = self._searched(search)
+                self.chosen[search.key] = self.searched(search)
             except InterruptedRun:
                 raise
             except VitctlError as error:
@@ -114,7 +122,8 @@ class SweepTraining:
         assert rate is not None  # else the search had failed
         return rate
 
-    def _searched(self, search: RateSearch) -> RateOfSweep:
+    def searched(self, search: RateSearch) -> RateOfSweep:
+        """Train the candidates and choose. Raises DivergedError if all diverge."""
         dataset = self._dataset(search.candidates[0], search.size)
 
         def train(cfg: TrainConfig) -> Artifact:

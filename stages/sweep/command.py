@@ -9,12 +9,11 @@ from typing import Annotated
 from typer import Argument, Option
 
 from stages.sweep.settings import resolve, runtime_of
-from stages.sweep.spec import SweepConfig
+from stages.sweep.spec import SweepConfig, SweepRuntime
 from vitctl.console import flags
 from vitctl.console.flag import Flag, Flags
 from vitctl.console.session import Session
 from vitctl.console.verb import verb
-from vitctl.recipes.composed import ComposedRuntime
 
 _SETTINGS = (
     Flag(
@@ -29,13 +28,16 @@ _OURS = {
     "keep_newest": "Also keep the N newest checkpoints of each run (default: 1).",
     "keep_every": "Keep each checkpoint whose step is a multiple of this (default: those that "
     "cooldowns branch off, and the last one).",
+    "devices": "Use the first N devices (GPUs, TPU cores) of this machine, or with --ray N GPUs "
+    "for each run (default: all; with --ray 1).",
 }
-_RUNNING = tuple(
-    replace(flag, help=_OURS[flag.key]) if flag.key in _OURS else flag for flag in flags.TRAINING
+_RUNNING = (
+    *(replace(flag, help=_OURS.get(flag.key, flag.help)) for flag in flags.TRAINING),
+    flags.RAY,
 )
 
 
-@verb(sets=Flags(SweepConfig, _SETTINGS), runs=Flags(ComposedRuntime, _RUNNING), computes=True)
+@verb(sets=Flags(SweepConfig, _SETTINGS), runs=Flags(SweepRuntime, _RUNNING), computes=True)
 def sweep(
     session: Session,
     grid: Annotated[
@@ -61,7 +63,7 @@ def sweep(
     # Made of other stages: they come from above, as from a program of a user.
     from stages import api
 
-    runtime = runtime_of(session.runtime(ComposedRuntime), grid)
+    runtime = runtime_of(session.runtime(SweepRuntime), grid)
     cfg, inputs = resolve(
         session.overrides,
         grid,

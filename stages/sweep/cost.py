@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stages.sweep.sentences import of_a_run
+from stages.sweep.spec import SweepRuntime
 from stages.sweep.trunks import GridTrunk, RateSearch
 from vitctl.advice import own_runs, rates, target
 from vitctl.advice.fitting import Fitted
@@ -16,7 +17,6 @@ from vitctl.artifacts import Store
 from vitctl.errors import DoesNotFitError, UsageError
 from vitctl.hardware import machine
 from vitctl.model import remat
-from vitctl.recipes.composed import ComposedRuntime
 from vitctl.sharding import spec as specs
 from vitctl.train.config import TrainConfig
 from vitctl.train.program import footprint
@@ -58,7 +58,7 @@ def costs_of(
     trunks: Sequence[GridTrunk],
     searches: Sequence[RateSearch],
     *,
-    runtime: ComposedRuntime,
+    runtime: SweepRuntime,
     store: Store,
 ) -> Costs:
     """What is known of the costs on this machine.
@@ -84,7 +84,7 @@ def _layouts(
     trunks: Sequence[GridTrunk],
     searches: Sequence[RateSearch],
     *,
-    runtime: ComposedRuntime,
+    runtime: SweepRuntime,
     devices: int,
 ) -> dict[str, tuple[TrainConfig, footprint.MemoryPlan]]:
     """How each kind of run is laid out, as training itself chooses it."""

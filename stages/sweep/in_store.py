@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stages.sweep.cells import SweepTraining
-from stages.sweep.spec import Inputs, SweepConfig
+from stages.sweep.spec import Inputs, SweepConfig, SweepRuntime
 from stages.sweep.trunks import GridBranch, GridTrunk
 from vitctl import processes
 from vitctl.artifacts import Artifact, Store
 from vitctl.artifacts.lookup import LookupStore, NotMadeError
 from vitctl.errors import VitctlError
 from vitctl.events import silent
-from vitctl.recipes.composed import ComposedRuntime
 from vitctl.text.quantities import plural, show_count
 
 
@@ -64,7 +63,7 @@ def look_up(
     inputs: Inputs,
     *,
     store: Store,
-    runtime: ComposedRuntime,
+    runtime: SweepRuntime,
 ) -> GridInStore:
     """Of all branches. Of several processes, which share what they make, nothing is looked up.
 

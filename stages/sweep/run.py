@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stages.sweep import parts, text
+from stages.sweep import on_a_cluster, parts, text
 from stages.sweep.cells import BranchResult, SweepTraining
 from stages.sweep.cost import costs_of
 from stages.sweep.grid import expand
-from stages.sweep.in_store import look_up
+from stages.sweep.in_store import key_of, look_up
 from stages.sweep.pace import SweepPace
 from stages.sweep.plan import SweepPlan
 from stages.sweep.row import is_accuracy, row_of
 from stages.sweep.sentences import emitted_in_a_grid
-from stages.sweep.spec import VERSION, Inputs, SweepConfig
+from stages.sweep.spec import VERSION, Inputs, SweepConfig, SweepRuntime
 from stages.sweep.trunks import searches_of
 from vitctl.artifacts import Artifact, Recipe, Store
 from vitctl.artifacts.artifact import load_if_readable
@@ -33,7 +33,6 @@ from vitctl.events import Caution, Emit, Note, Settings, of_a_part, silent
 from vitctl.job_parts import parsed_part
 from vitctl.places import place
 from vitctl.recipes import pretraining
-from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.trees import at, from_keys
 from vitctl.text import quantities
 from vitctl.text.delimited import csv_text
@@ -44,7 +43,7 @@ def run(
     inputs: Inputs,
     *,
     store: Store,
-    runtime: ComposedRuntime,
+    runtime: SweepRuntime,
     emit: Emit = silent,
 ) -> Artifact:
     """Train the grid, cheap runs first, and publish the table. Each part is an artifact or a run of
@@ -73,7 +72,12 @@ def run(
 
         # The runs
         training = SweepTraining(cfg, inputs, store, runtime, inner)
-        results = _trained(plan, training, emit=emit)
+        remote = (
+            {}
+            if runtime.ray is None
+            else on_a_cluster.trained(plan, training, address=runtime.ray, emit=emit)
+        )
+        results = _trained(plan, training, remote, emit=emit)
 
         # The table
         summary = _summary(cfg, plan, training, results)
@@ -88,7 +92,7 @@ def planned(
     inputs: Inputs,
     *,
     store: Store,
-    runtime: ComposedRuntime,
+    runtime: SweepRuntime,
     emit: Emit = silent,
 ) -> SweepPlan:
     """What will be trained at which cost, and what of it is in the store; nothing is made.
@@ -100,7 +104,7 @@ def planned(
 
 
 def _plan(
-    cfg: SweepConfig, inputs: Inputs, *, store: Store, runtime: ComposedRuntime, emit: Emit
+    cfg: SweepConfig, inputs: Inputs, *, store: Store, runtime: SweepRuntime, emit: Emit
 ) -> SweepPlan:
     """The same without a look at the store's runs."""
     split = at(from_keys(cfg.settings), "data.split") or "train"
@@ -134,12 +138,24 @@ def failure_of(artifact: Artifact) -> VitctlError | None:
 # Training
 
 
-def _trained(plan: SweepPlan, training: SweepTraining, *, emit: Emit) -> list[BranchResult]:
-    """All branches, in the order of their costs."""
+def _trained(
+    plan: SweepPlan,
+    training: SweepTraining,
+    remote: Mapping[str, BranchResult],
+    *,
+    emit: Emit,
+) -> list[BranchResult]:
+    """All branches, in the order of their costs; `remote` are those that other machines trained, by
+    `key_of`."""
     results = []
     pace, started = SweepPace(plan), now()
     for number, run in enumerate(plan.runs, start=1):
         title = run.trunk.label_of(run.branch)
+        if (done := remote.get(key_of(run.trunk, run.branch))) is not None:
+            results.append(done)
+            if done.failure is not None:
+                emit(Caution(f"{title}, failed: {done.failure.message}"))
+            continue
         where = f"run {number} of {len(plan.runs)}"
         emit(Note(f"{where}: {title}"))
         began = time.monotonic()
@@ -188,7 +204,7 @@ def _published(
     summary: SweepTable,
     *,
     store: Store,
-    runtime: ComposedRuntime,
+    runtime: SweepRuntime,
     emit: Emit,
 ) -> Artifact:
     failed = [

@@ -8,12 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.sweep.spec import GridModel, Inputs, ProbeConfig, SweepCommands, SweepConfig
+from stages.sweep.spec import (
+    GridModel,
+    Inputs,
+    ProbeConfig,
+    SweepCommands,
+    SweepConfig,
+    SweepRuntime,
+)
 from vitctl.artifacts import Artifact
 from vitctl.artifacts.store import slug
 from vitctl.errors import InputError, UsageError
 from vitctl.events import Emit, Note
-from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.config import Config
 from vitctl.settings.overrides import Overrides, check_keys, read_toml
 from vitctl.settings.trees import Tree, at, from_keys, merge
@@ -68,7 +74,7 @@ def resolve(
     return cfg, Inputs(images, probe_data, commands)
 
 
-def runtime_of(runtime: ComposedRuntime, grid: Grid) -> ComposedRuntime:
+def runtime_of(runtime: SweepRuntime, grid: Grid) -> SweepRuntime:
     """With the name of the grid's file for the table, where nobody gives one."""
     if runtime.name is not None or runtime.out is not None or isinstance(grid, Mapping):
         return runtime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import unwrap
 from typing import Annotated, Any, Literal, Protocol, Self
@@ -23,11 +23,12 @@ from vitctl.artifacts.manifest import Parent
 from vitctl.events import Emit
 from vitctl.job_parts import parsed_part
 from vitctl.optim.schedules import CooldownShape
-from vitctl.recipes.composed import SubsetCommand
+from vitctl.recipes.composed import ComposedRuntime, SubsetCommand
 from vitctl.settings.config import Config
 from vitctl.summaries import WeightsName
 from vitctl.text.quantities import Unit, parse_amount, parse_count
 from vitctl.text.quoting import quoted
+from vitctl.workers.ray_address import AddressText
 
 VERSION = 1
 
@@ -227,6 +228,18 @@ class SweepConfig(Config):
         return tree
 
 
+class SweepRuntime(ComposedRuntime):
+    """As of several models, also on the nodes of a Ray cluster: `ray` is its address, None is this
+    machine. There `devices` are the GPUs of each worker."""
+
+    ray: AddressText | None = None
+
+    def of_each(self, *, steps: int) -> dict[str, Any]:
+        runtime = super().of_each(steps=steps)
+        del runtime["ray"]
+        return runtime
+
+
 class PretrainCommand(Protocol):
     """`stages.api.pretrain`."""
 
@@ -283,6 +296,11 @@ class SweepCommands:
     cooldown: CooldownCommand
     probes: Mapping[ProbeCommand, MeasureCommand]
     settings: Mapping[ProbeCommand, type[Config]]
+    made_by: Callable[[], SweepCommands]
+    """What makes the same on another machine, where this goes in place of functions."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.made_by, ()
 
     @classmethod
     def of(
@@ -294,6 +312,7 @@ class SweepCommands:
         fewshot: MeasureCommand,
         evaluate: MeasureCommand,
         settings: Mapping[ProbeCommand, type[Config]],
+        made_by: Callable[[], SweepCommands],
     ) -> Self:
         """Of the API, whose errors name flags until they leave it: this command's caller may be the
         shell."""
@@ -303,6 +322,7 @@ class SweepCommands:
             unwrap(cooldown),
             {"fewshot": unwrap(fewshot), "evaluate": unwrap(evaluate)},
             settings,
+            made_by,
         )
 
 

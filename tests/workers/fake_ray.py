@@ -26,12 +26,15 @@ class RayError(Exception):
 @dataclass
 class FakeRay:
     """`losses`: so many calls of actors' `do` end with the loss of the actor. `unreachable`: what
-    `ray.init` raises. `blind`: a node that answers no check."""
+    `ray.init` raises. `blind`: a node that answers no check. `gpus`: of each node.
+    """
 
     losses: int = 0
     unreachable: Exception | None = None
     blind: str | None = None
+    gpus: int = 0
     killed: int = 0
+    resources: list[dict[str, Any]] = field(default_factory=list)
     actors: list[Any] = field(default_factory=list)
 
     def init(self, **options: Any) -> None:
@@ -43,7 +46,7 @@ class FakeRay:
             {
                 "NodeID": name,
                 "Alive": True,
-                "Resources": {"CPU": 2.0},
+                "Resources": {"CPU": 2.0, "GPU": float(self.gpus)},
                 "NodeManagerHostname": name,
                 "NodeManagerAddress": "10.0.0.1",
             }
@@ -70,7 +73,8 @@ class _Remote:
     made: Any
     node: str | None = None
 
-    def options(self, *, scheduling_strategy: Any) -> _Remote:
+    def options(self, *, scheduling_strategy: Any, **resources: Any) -> _Remote:
+        self.ray.resources.append(resources)
         node = scheduling_strategy if scheduling_strategy != "SPREAD" else None
         return _Remote(self.ray, self.made, node)
 

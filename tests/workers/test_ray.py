@@ -60,6 +60,19 @@ def test_a_cluster_does_what_this_machine_does(most, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cluster_does_one_piece_of_work_after_another(tmp_path, monkeypatch):
+    """The next order may be there before the driver is done with the last one."""
+    fake = begin(monkeypatch, FakeRay())
+    with (
+        executor("auto", here=0, most=None, emit=lambda event: None) as cluster,
+        cluster.admitted(based(tmp_path), list, emit=lambda event: None),
+    ):
+        for number in range(20):
+            done = [e.result for e in cluster.run(doubled, [number]) if isinstance(e, Done)]
+            assert done == [2 * number]
+    assert len(fake.actors) == 20
+
+
 @pytest.mark.parametrize("losses", [1, 2])
 def test_the_work_of_a_lost_worker_is_done_again(losses, tmp_path, monkeypatch):
     begin(monkeypatch, FakeRay(losses=losses))

@@ -12,10 +12,14 @@ import pytest
 from stages import api
 from stages.shard.run import run
 from stages.shard.spec import Inputs, ShardConfig, ShardRuntime
+from tests.stages.finetune.test_finetune import dataset as photos
+from tests.stages.sweep.grids import grid
 from vitctl.artifacts import Store
+from vitctl.artifacts.kinds import SWEEP
 from vitctl.duplicates import stored
 from vitctl.events import Note
 from vitctl.places.local import based
+from vitctl.settings.trees import merge
 from vitctl.workers.executors import executor
 from vitctl.workers.task import Done
 
@@ -86,6 +90,26 @@ def test_hashes_of_two_nodes_are_those_of_one_machine(address, tmp_path, monkeyp
     assert (here.id, here.digest) == (remote.id, remote.digest)
     assert hashes[0] == hashes[1]
     assert len(hashes[0]) == 1 + 4
+
+
+def test_a_grid_trained_on_two_nodes_is_that_of_one_machine(address, tmp_path):
+    data = photos(tmp_path, ("one", "two"))
+    tree = grid(
+        sizes=[12],
+        durations={"steps": [4, 8]},
+        cooldown=0.25,
+        settings=merge({}, grid()["settings"], {"data": {"batch": 8}}),
+        probes=[{"command": "evaluate"}],
+    )
+    tables = []
+    for name, runtime in (("here", {}), ("remote", {"ray": address})):
+        store = Store(tmp_path / name)
+        tables.append(SWEEP.summary(api.sweep(tree, data=data, store=store, runtime=runtime)))
+    here, remote = (
+        [row.model_copy(update={"device_seconds": None}) for row in table.rows] for table in tables
+    )
+    assert [row.failure for row in remote] == [None] * 4
+    assert remote == here
 
 
 def lose_worker_once(task, *, poisoned, begin, mark):

@@ -141,7 +141,7 @@ class LocalPool:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         if position == _NOTHING:
             raise _cannot_start(how, code, hint=self.alone)
-        self.poisoned.setdefault(worker.task, {})[position] = f"it crashes the decoder ({how})"
+        self.poisoned.setdefault(worker.task, {})[position] = how
 
 
 def spawned(serve: Callable[..., None], *args: Any) -> tuple[Any, Connection]:

@@ -26,7 +26,7 @@ from vitctl.workers import ray_messages as messages
 from vitctl.workers.local_pool import spawned
 from vitctl.workers.ray_address import LOCAL, RayAddress, check_reachable, parsed
 from vitctl.workers.ray_messages import Node
-from vitctl.workers.task import Done, Moving, NameOf, Work
+from vitctl.workers.task import Done, Moving, NameOf, Needs, Work
 from vitctl.workers.visibility import (
     Proof,
     Sight,
@@ -80,8 +80,12 @@ class RayCluster:
 
     @property
     def workers(self) -> int:
-        cores = sum(node.cores for node in self.nodes)  # a worker takes one
-        return cores if self._most is None else min(cores, self._most)
+        return self.room_for(Needs())
+
+    def room_for(self, needs: Needs) -> int:
+        """How many workers with such needs work at a time."""
+        room = sum(_workers_on(node, needs) for node in self.nodes)
+        return room if self._most is None else min(room, self._most)
 
     @property
     def where(self) -> str:
@@ -154,13 +158,15 @@ class RayCluster:
         *,
         setup: Callable[[], None] | None = None,
         name_of: NameOf | None = None,
+        needs: Needs | None = None,
     ) -> Generator[Done | Moving]:
         if self._check is None:
             raise ValueError("expected to be admitted")
         payload = pickle.dumps((work, setup, self._check))
-        workers = min(self.workers, len(tasks))
+        needs = needs or Needs()
+        workers = min(self.room_for(needs), len(tasks))
         pickled = tuple(pickle.dumps(task) for task in tasks)
-        self._send(messages.Start(payload, pickled, workers))
+        self._send(messages.Start(payload, pickled, workers, needs.cores, needs.gpus))
         yield Moving(0)
         finished = items = 0
         try:
@@ -236,6 +242,11 @@ def _as_error(refused: messages.Refused) -> Exception:
             return DoesNotFitError(refused.sentence, hint=refused.hint)
         case "bug":
             return RuntimeError(refused.sentence)
+
+
+def _workers_on(node: Node, needs: Needs) -> int:
+    by_cores = node.cores // needs.cores
+    return by_cores if not needs.gpus else min(by_cores, node.gpus // needs.gpus)
 
 
 def _opened(sight: bytes) -> Sight:

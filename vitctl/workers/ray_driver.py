@@ -261,8 +261,10 @@ class _Crew:
 
         self.waiting.extend(range(len(self.order.tasks)))
         work = ray.put(self.order.work)
-        actor = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
-        actor = actor.options(scheduling_strategy="SPREAD")
+        # A node's GPUs would be hidden from a worker that asks for 0 of them.
+        gpus = {"num_gpus": self.order.gpus} if self.order.gpus else {}
+        actor = ray.remote(max_restarts=0)(_Actor)
+        actor = actor.options(scheduling_strategy="SPREAD", num_cpus=self.order.cores, **gpus)
         finished, began, was_told = 0, time.monotonic(), False
         try:
             while finished < len(self.order.tasks):
@@ -274,8 +276,9 @@ class _Crew:
                 ready, _ = ray.wait(list(by_awaited), num_returns=1, timeout=_POLL_S)
                 for awaited in ready:
                     finished += self._heed(by_awaited[awaited])
-                if self.connection.poll(0):
-                    self.connection.recv()  # the end of it: nothing is sent while work is done
+                # While work is done nothing is sent but the end of it; after it the next order.
+                if finished < len(self.order.tasks) and self.connection.poll(0):
+                    self.connection.recv()
                 late = time.monotonic() - began > _PATIENCE_S
                 if late and not was_told and not any(hand.is_ready for hand in self.hands):
                     self.connection.send(messages.Waiting(_PATIENCE_S))

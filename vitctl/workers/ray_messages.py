@@ -49,11 +49,13 @@ class Sights:
 
 @dataclass(frozen=True)
 class Start:
-    """Do all tasks. `work` is a pickled (work, setup, check)."""
+    """Do all tasks. `work` is a pickled (work, setup, check); `cores` and `gpus` are a worker's."""
 
     work: bytes
     tasks: tuple[bytes, ...]
     workers: int
+    cores: int
+    gpus: int
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,21 @@ NameOf = Callable[[int, int | None], str]
 class Work(Protocol):
     """What a worker does with one task; picklable (a function or a `functools.partial`).
 
-    `poisoned` items (position -> reason) ended workers before and are not touched;
-    `begin(position)` is called before each item.
+    `poisoned` items ended workers before and are not touched (position -> how those ended, as in
+    "SIGSEGV"); `begin(position)` is called before each item.
     """
 
     def __call__(
         self, task: Any, *, poisoned: Mapping[int, str], begin: Callable[[int], None]
     ) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a worker of a cluster has to itself. (On this machine it is what the process sees.)"""
+
+    cores: int = 1
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class Backwards(ThisMachine):
 def backwards(work, tasks):
     yield Moving(0)
     for number in reversed(range(len(tasks))):
-        poisoned = {1: "it crashes the decoder"} if number == 2 else {}
+        poisoned = {1: "SIGSEGV"} if number == 2 else {}
         yield Done(number, work(tasks[number], poisoned=poisoned, begin=lambda position: None))
         yield Moving(0)
 
@@ -86,7 +86,7 @@ def test_pieces_make_the_shards_and_reports_of_whole_units(
         work = functools.partial(write_shard, source=source, directory=whole, storage=STORAGE)
         for number, unit in enumerate(units):
             at = crashed.first + 1 if crashed is not None and crashed.unit == number else None
-            poisoned = {} if at is None else {at: "it crashes the decoder"}
+            poisoned = {} if at is None else {at: "SIGSEGV"}
             work(unit, poisoned=poisoned, begin=lambda position: None)
         events = list(
             write_shards_in_pieces(

@@ -249,7 +249,7 @@ def test_an_image_that_ends_its_worker_is_compared_by_its_bytes(photos, tmp_path
             folder=based(tmp_path),
             threads=1,
             progress=None,
-            poisoned={3: "it crashes the decoder (SIGSEGV)"},
+            poisoned={3: "SIGSEGV"},
             begin=begun.append,
         )
     assert counts == parts.PartCounts(unreadable=1, flat=0)

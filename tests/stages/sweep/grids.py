@@ -4,7 +4,9 @@ ones would."""
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from stages import api
 from stages.evaluate.spec import EvaluateConfig
@@ -48,6 +50,14 @@ def config(**changes: Any) -> SweepConfig:
     return build(SweepConfig, grid(**changes))
 
 
+_BY_ID: WeakValueDictionary[int, StandIns] = WeakValueDictionary()
+
+
+def _commands_of(stand_ins: int) -> SweepCommands:
+    """For workers in this process."""
+    return _BY_ID[stand_ins].commands()
+
+
 class StandIns:
     """`failures`: errors by the name of a command and a part of what it is called with. `calls` are
     what was asked for, in order. The scores of a model are better the closer its learning rate is
@@ -59,12 +69,14 @@ class StandIns:
         self.best_rate = best_rate
 
     def commands(self) -> SweepCommands:
+        _BY_ID[id(self)] = self
         return SweepCommands(
             subset=api.subset,
             pretrain=self.pretrain,
             cooldown=self.cooldown,
             probes={"fewshot": self.fewshot, "evaluate": self.evaluate},
             settings={"fewshot": FewshotConfig, "evaluate": EvaluateConfig},
+            made_by=partial(_commands_of, id(self)),
         )
 
     def _called(self, command: str, text: str) -> None:

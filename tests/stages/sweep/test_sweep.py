@@ -15,6 +15,7 @@ from stages.sweep.plan import SweepPlan
 from stages.sweep.row import device_seconds
 from stages.sweep.run import failure_of, planned, run
 from stages.sweep.settings import resolve
+from stages.sweep.spec import SweepRuntime
 from tests import schemas
 from tests.artifacts.making import dataset, recipe, trained
 from tests.stages.finetune.test_finetune import dataset as photos
@@ -33,7 +34,6 @@ from vitctl.errors import (
 from vitctl.events import Caution, Note, Settings, silent
 from vitctl.model import accounting
 from vitctl.recipes.branching import trained_with
-from vitctl.recipes.composed import ComposedRuntime
 from vitctl.settings.overrides import Overrides
 from vitctl.settings.trees import merge
 from vitctl.train.program.footprint import checkpoint_bytes
@@ -46,7 +46,7 @@ SMALL = {
 }
 
 
-ONE_DEVICE = ComposedRuntime(devices=1)
+ONE_DEVICE = SweepRuntime(devices=1)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_the_same_command_finds_the_table(store, stand_ins):
     assert swept(store, stand_ins).digest == artifact.digest
     assert len(stand_ins.calls) == calls
     # Gathered anew it is the same, but for the time it was made.
-    again = swept(store, stand_ins, runtime=ComposedRuntime(devices=1, force=True))
+    again = swept(store, stand_ins, runtime=SweepRuntime(devices=1, force=True))
     assert again.digest == artifact.digest
     assert len(stand_ins.calls) == 2 * calls
 
@@ -187,7 +187,7 @@ def test_a_run_that_fails_stops_no_other_and_is_tried_again(store, stand_ins):
 
 
 def test_a_table_with_holes_is_replaced_where_it_was_put(store, stand_ins, tmp_path):
-    runtime = ComposedRuntime(devices=1, out=tmp_path / "here")
+    runtime = SweepRuntime(devices=1, out=tmp_path / "here")
     stand_ins.failures["cooldown", "@8"] = DivergedError("the loss is NaN")
     assert SWEEP.summary(swept(store, stand_ins, runtime=runtime)).failed == 4
     stand_ins.failures.clear()
@@ -332,7 +332,7 @@ def test_a_model_without_room_is_refused_before_anything_runs(store, stand_ins, 
 
 def test_a_batch_that_the_mesh_does_not_divide_is_refused(store, stand_ins):
     with pytest.raises(UsageError, match=r"^one on 4 images: "):
-        swept(store, stand_ins, runtime=ComposedRuntime(devices=1, microbatch=3))
+        swept(store, stand_ins, runtime=SweepRuntime(devices=1, microbatch=3))
     assert stand_ins.calls == []
 
 

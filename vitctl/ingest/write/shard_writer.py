@@ -167,7 +167,7 @@ def write_shard(
 ) -> ShardReport:
     """Write one shard of a source's images and its report.
 
-    `poisoned` images (position -> reason) crashed a decoder before and are not touched;
+    `poisoned` images (position -> how) crashed a decoder before and are not touched;
     `begin(position)` is called before each image, so that whoever watches knows the next one.
     Raises `InputError` when the source changed, `DoesNotFitError` when the disk is full.
     """
@@ -198,7 +198,7 @@ def records_of(
         decoder_warnings.drain()  # of an image that was rejected or converted
         try:
             if position in poisoned:
-                raise BadImageError(poisoned[position])
+                raise BadImageError(f"it crashes the decoder ({poisoned[position]})")
             data = _read(reader, entry, max_pixels=storage.max_pixels)
             if is_marked(data):
                 raise BadImageError(own_output.PICTURE)
