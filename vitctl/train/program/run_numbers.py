@@ -55,7 +55,9 @@ def in_program(optim: OptimConfig) -> OptimConfig:
     )
 
 
-def mixup_key(data: UInt32[Array, " k"], index: int | Int[Array, ""]) -> PRNGKeyArray:
+def mixup_key(
+    data: UInt32[Array, " k"] | UInt32[np.ndarray, " k"], index: int | Int[Array, ""]
+) -> PRNGKeyArray:
     """The key of the weight that the update after `index` finished ones mixes its batch by; `data`
     is `RunNumbers.mixup`."""
     return jax.random.fold_in(jax.random.wrap_key_data(data), index)
