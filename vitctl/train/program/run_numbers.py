@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, UInt32
 
@@ -60,7 +61,7 @@ def mixup_key(
 ) -> PRNGKeyArray:
     """The key of the weight that the update after `index` finished ones mixes its batch by; `data`
     is `RunNumbers.mixup`."""
-    return jax.random.fold_in(jax.random.wrap_key_data(data), index)
+    return jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(data)), index)
 
 
 def _mixup_data(seed: int) -> UInt32[Array, " k"]:
