@@ -61,7 +61,8 @@ def costs_of(
     runtime: SweepRuntime,
     store: Store,
 ) -> Costs:
-    """What is known of the costs on this machine.
+    """What is known of the costs on this machine. The nodes of a Ray cluster have memory of their
+    own, and as many devices for a run as it is given: there training refuses what has no room.
 
     Raises:
       UsageError: a batch, mesh or microbatch that the devices do not divide.
@@ -69,7 +70,8 @@ def costs_of(
     """
     devices = target.local()
     if runtime.devices is not None:
-        devices = replace(devices, count=min(devices.count, runtime.devices))
+        most = runtime.devices if runtime.ray is not None else devices.count
+        devices = replace(devices, count=min(most, runtime.devices))
     layouts = _layouts(trunks, searches, runtime=runtime, devices=devices.count)
     speeds = own_runs.speeds(store.entries(check=False), devices)
     fitted = [Fitted(key, cfg, (), layout, ()) for key, (cfg, layout) in layouts.items()]
@@ -95,7 +97,7 @@ def _layouts(
             for search in searches
         ),
     ]
-    available = machine.device_bytes()
+    available = machine.device_bytes() if runtime.ray is None else None
     layouts: dict[str, tuple[TrainConfig, footprint.MemoryPlan]] = {}
     too_large: dict[str, tuple[str, DoesNotFitError]] = {}
     for name, cfg in runs:

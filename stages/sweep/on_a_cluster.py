@@ -58,6 +58,8 @@ def trained(
         return {}
     for trunk in left:
         training.draw(trunk)  # here, as many trunks have the same images
+        if trunk.search is not None and trunk.search.key in known.searches:
+            training.ready(trunk)
 
     with _admitted(training, address, emit=emit) as (cluster, needs):
         workers = plural(cluster.room_for(needs), "run")

@@ -41,6 +41,20 @@ def swept(store, stand_ins, *, ray="auto", emit=silent, devices=1, **changes):
     return run(cfg, inputs, store=store, runtime=SweepRuntime(devices=devices, ray=ray), emit=emit)
 
 
+def test_what_is_in_the_store_is_a_part_of_the_table(tmp_path, monkeypatch):
+    """Rates that were chosen before, too."""
+    begin(monkeypatch, FakeRay())
+    expected = swept(Store(tmp_path / "here"), StandIns(), ray=None, **SEARCHED)
+    store, stand_ins = Store(tmp_path / "remote"), StandIns()
+    for trunk in ("one-4 to", "one-6 to"):
+        stand_ins.failures["pretrain", trunk] = DivergedError("the loss is NaN")
+    assert SWEEP.summary(swept(store, stand_ins, ray=None, **SEARCHED)).failed == 4
+    stand_ins.failures.clear()
+    artifact = swept(store, stand_ins, **SEARCHED)
+    assert len(SWEEP.summary(artifact).rates) == 1
+    assert artifact.digest == expected.digest
+
+
 @pytest.mark.parametrize("changes", [{}, SEARCHED], ids=["rate given", "rate chosen"])
 def test_the_table_is_that_of_this_machine(changes, tmp_path, monkeypatch):
     fake = begin(monkeypatch, FakeRay())
@@ -128,6 +142,24 @@ def test_a_node_that_does_not_see_the_dataset_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(on_a_cluster, "_digest_of", another_digest)
     with pytest.raises(UsageError, match=r"sees other bytes of .*photos"):
         swept(Store(tmp_path), StandIns())
+
+
+def test_what_a_node_may_have_is_not_asked_of_this_machine(tmp_path, monkeypatch):
+    """Neither memory for the model nor as many devices as a run has there."""
+    begin(monkeypatch, FakeRay(gpus=2))
+    monkeypatch.setattr("stages.sweep.cost.machine.device_bytes", lambda: 1000)
+    cfg, inputs = resolve(
+        Overrides(),
+        grid(**SMALL),
+        dataset=lambda name: dataset(Store(tmp_path), name=name or "photos", of=name),
+        data=None,
+        commands=StandIns().commands(),
+        emit=silent,
+    )
+    with pytest.raises(DoesNotFitError):
+        run(cfg, inputs, store=Store(tmp_path), runtime=SweepRuntime(devices=1))
+    runtime = SweepRuntime(devices=2, mesh="data=2", ray="auto")
+    assert SWEEP.summary(run(cfg, inputs, store=Store(tmp_path), runtime=runtime)).failed == 0
 
 
 def node(cores, gpus):
