@@ -57,6 +57,12 @@ def test_styles_reach_a_terminal_only(monkeypatch):
         assert ("\x1b[31mfails" in tables.table(["model", "state"], rows)) is styled
 
 
+@given(st.lists(st.lists(st.text("ab-é日", max_size=6), min_size=3, max_size=3), min_size=1))
+def test_a_file_gets_what_a_very_wide_terminal_shows(rows):
+    head, *body = [["x", *row] for row in rows]
+    assert drawn(head, body, None) == drawn(head, body, 10_000)
+
+
 cell_texts = st.text("abcdefgh0123456789.-/", min_size=0, max_size=14)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from vitctl.console.streams import answer_columns
 from vitctl.console.text import safe
 
-# Wide enough that nothing is ever wrapped where a program may read it.
-_UNBOUNDED = 100_000
 _GAP = 2
 _INDENT = 2
 # Prose in a column narrower than this breaks within words and numbers.
@@ -25,10 +24,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> str:
     cell but the last one of a row is ever cut or broken.
     """
     width = answer_columns()
+    if width is None:
+        return _plain(columns, rows)
     out = io.StringIO()
-    console = Console(
-        file=out, width=width or _UNBOUNDED, force_terminal=width is not None, highlight=False
-    )
+    console = Console(file=out, width=width, force_terminal=True, highlight=False)
     head = [Text(column, style="bold") for column in columns]
     body = [[cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row] for row in rows]
     widths = [max(cell.cell_len for cell in column) for column in zip(head, *body, strict=True)]
@@ -37,6 +36,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> str:
         for line in _drawn(row, widths, lines, console):
             console.print(line, soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> str:
+    """One line a row, whatever its width, where a program may read it: without rich, which takes
+    0.4 ms a row."""
+    body = [[c.plain if isinstance(c, Text) else safe(c) for c in row] for row in rows]
+    every = [list(columns), *body]
+    widths = [max(map(cell_len, column)) for column in zip(*every, strict=True)]
+    return "\n".join(
+        "".join(
+            cell + " " * (width - cell_len(cell) + _GAP)
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in every
+    )
 
 
 def _lines_of_columns(widths: Sequence[int], width: int) -> list[range]:
