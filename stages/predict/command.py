@@ -117,6 +117,8 @@ def _answer(session: Session, cfg: PredictConfig, inputs: Inputs) -> None:
     if failures:
         error = NotFoundError if missing else InputError
         raise error(
-            f"{failures:,} of {done:,} images have no prediction",
-            hint="the line of each says why",
+            "the image has no prediction"
+            if done == 1
+            else f"{failures:,} of {done:,} images have no prediction",
+            hint="its line says why" if failures == 1 else "the line of each says why",
         )

@@ -71,8 +71,8 @@ def _member(reference: str, known: _MembersByName, *, store: Store, emit: Emit) 
     path = place(reference).absolute()
     if reference.partition("@")[0] in (LATEST, "ckpt") and not path.exists():
         raise UsageError(
-            f"{reference} is whatever was made last, which is easily another than is meant",
-            hint="name what is to go: vitctl ls",
+            f"rm does not take {reference}: what was made last may not be what you mean",
+            hint="name what is to be removed; names are in vitctl ls",
         )
     if (at_path := known.by_path.get(str(path))) is not None:
         return at_path

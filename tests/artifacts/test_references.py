@@ -77,6 +77,20 @@ def test_a_step_that_is_not_kept(store, run):
     assert "@10" in error.value.hint
 
 
+def test_a_step_that_a_run_called_after_it_has_is_offered(store, run):
+    """Results say "S/16 at step 30" of a cooldown too, whose name is another: S16-30."""
+    trained(store, recipe("cooldown", "run", begins=20), steps=(25, 30), name="S16-30")
+    trained(store, recipe("pretrain", "run", other=1), steps=(30,), name="S160")
+    with pytest.raises(NotFoundError, match=r"S16-\w+ has no checkpoint at step 30$") as error:
+        resolve("S16@30", store=store, kind="checkpoint")
+    offered = error.value.hint.removeprefix("did you mean ").removesuffix("?")
+    assert offered.startswith("S16-30-")
+    assert step_of(offered, store) == 30
+    with pytest.raises(NotFoundError, match="no checkpoint at step 11") as error:
+        resolve("S16@11", store=store, kind="checkpoint")
+    assert error.value.hint.startswith("nearest kept: ")
+
+
 def test_a_name_beats_a_folder_that_is_no_artifact(store, photos, here):
     """`vitctl shard photos` leaves ./photos where it was; --data photos means the dataset."""
     (here / "photos").mkdir()

@@ -34,7 +34,7 @@ def test_json_has_a_name_or_a_list_or_nothing(tmp_path):
         ("map.json", '{"a": 1}', "'a' in .* is neither a name of a class nor a list"),
         ("map.json", "[]", "is no JSON object"),
         ("map.txt", "a\tx\na\ty\n", "line 2 of .* names 'a' again"),
-        ("map.txt", "a\t\n", "line 1 of .* is not name<TAB>text"),
+        ("map.txt", "a\t\n", "line 1 of .* is not a class of the dataset, a tab, and a class of"),
     ],
 )
 def test_what_is_no_class_map(tmp_path, name, text, message):
@@ -42,6 +42,16 @@ def test_what_is_no_class_map(tmp_path, name, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_class_map(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "way"), [("ring,disc\n", "with a tab, not with a comma"), ("ring\t\n", "as JSON")]
+)
+def test_the_hint_on_a_line_is_for_its_fault(tmp_path, text, way):
+    (tmp_path / "map.csv").write_text(text)
+    with pytest.raises(InputError) as raised:
+        read_class_map(tmp_path / "map.csv")
+    assert way in raised.value.hint
 
 
 def objectnet_mappings(folder: Path) -> Path:

@@ -218,6 +218,21 @@ def test_nothing_asked_is_a_help_page_on_stderr():
         (["pretrain", "--batch_size=4"], "vitctl pretrain has no option", "did you mean --batch?"),
         (["ls", "-la"], "vitctl ls has no option -l", "see vitctl ls --help"),
         (["--colour"], "vitctl has no option --colour", "see vitctl --help"),
+        (
+            ["pretrain", "--steps"],
+            "option '--steps' requires an argument",
+            "vitctl pretrain --steps N",
+        ),
+        (
+            ["evaluate", "--compare", "A"],
+            "option '--compare' requires 2 arguments",
+            "vitctl evaluate --compare A B",
+        ),
+        (
+            ["ls", "--json=1"],
+            "option '--json' does not take a value",
+            "vitctl ls --json; see vitctl ls",
+        ),
         (["ls", "--kid", "x"], "vitctl ls has no option --kid", "did you mean --kind?"),
         (["ls", "a"], "vitctl ls takes no arguments (got a)", "see vitctl ls --help"),
         (

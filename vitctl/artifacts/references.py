@@ -116,6 +116,10 @@ def _looked_up(
     if len(fitting) > 1 and step is not None:
         fitting = _narrowed(fitting, lambda entry: _has_step(entry, step))
     if len(fitting) == 1:
+        if step is not None and (others := _that_reached(step, fitting[0], base, store=store)):
+            raise NotFoundError(
+                f"{fitting[0].path} has no checkpoint at step {step}", hint=did_you_mean(others)
+            )
         return fitting[0], step
     if len(fitting) > 1:
         listed = ", ".join(str(entry.path) for entry in fitting[:4])
@@ -253,6 +257,19 @@ def _near(base: str, *, store: Store, kind: str | None, step: int | None) -> lis
 
     nearest_first = sorted(usable, key=lambda folder: not has_step(folder))
     return [f"{folder}@{step}" if has_step(folder) else folder for folder in nearest_first[:2]]
+
+
+def _that_reached(step: int, entry: Entry, base: str, *, store: Store) -> list[str]:
+    """At most two references to runs called after `base`, as `S-16-24000` of a cooldown is, that
+    have the step which `entry`, a run, lacks: results say "S/16 at step 24000" of both."""
+    if not isinstance(entry, Run) or _has_step(entry, step):
+        return []
+    beginning = f"{_without_id(entry.path.name)}-"
+    named = store.entries(
+        check=False, named=lambda folder: _without_id(folder).startswith(beginning)
+    )
+    having = [other for other in named if _has_step(other, step) and other.path != entry.path]
+    return [f"{other.path.name}@{step}" for other in having[-2:][::-1]]
 
 
 def _split_step(reference: str) -> tuple[str, int | None]:

@@ -68,7 +68,7 @@ def chosen(
         more = f" and {len(below) - 3} more" if len(below) > 3 else ""
         raise OverwriteError(
             f"{shown}{more} {'was' if len(below) == 1 else 'were'} made from "
-            f"{'it' if len(named) == 1 else 'them'}",
+            f"{named[0].path if len(named) == 1 else 'what is named'}",
             hint="--descendants keep leaves those without their inputs; --descendants remove "
             "removes them too; with --dry-run either only shows what would go",
         )

@@ -73,7 +73,8 @@ def _usage(error: Exception) -> VitctlError:
     """typer's error of usage in our words: one sentence without a capital, then a hint."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "vitctl"
-    unknown = getattr(error, "option_name", None)
+    option = getattr(error, "option_name", None)
+    unknown = option if hasattr(error, "possibilities") else None
     if unknown is not None and context is not None:
         options = [name for one in context.command.params for name in one.opts]
         near = nearest(unknown, getattr(error, "possibilities", None) or (), cutoff=0)
@@ -85,6 +86,8 @@ def _usage(error: Exception) -> VitctlError:
     if sentence.startswith("Got unexpected extra argument") and context is not None:
         return _too_many(context)
     sentence = as_bytes(sentence.removesuffix(".").replace("Value error, ", ""))
+    if option is not None and context is not None:
+        return UsageError(_lower(sentence), hint=_way_to_give(option, context))
     choice = re.search(r"'([^']*)' is not one of (.*)$", sentence)
     if choice:
         options = re.findall(r"'([^']*)'", choice[2])
@@ -92,6 +95,18 @@ def _usage(error: Exception) -> VitctlError:
         hint = habit or suggest(choice[1], options, otherwise=f"see {path} --help")
         return UsageError(_lower(sentence), hint=hint)
     return UsageError(_lower(sentence), hint=f"see {path} --help")
+
+
+def _way_to_give(option: str, context: typer.Context) -> str:
+    """How an option of a command is written that was given too few values, or one too many."""
+    path = context.command_path
+    for one in context.command.params:
+        record = one.get_help_record(context)
+        if option in one.opts and record is not None:
+            # As on the help page: `--compare A B`, of several names `-q, --quiet`.
+            values = record[0].split(", ")[-1].partition(" ")[2]
+            return f"write it as {f'{path} {option} {values}'.rstrip()}; see {path} --help"
+    return f"see {path} --help"
 
 
 def _too_many(context: typer.Context) -> UsageError:

@@ -22,6 +22,9 @@ _NARROWEST = 50
 _NAMES = 28
 _LEAST_TEXT = 40
 """Columns of text beside the names; with fewer it goes below them."""
+# typer's base of all errors of usage, which it does not export.
+_TyperUsageError: Any = typer.BadParameter.__mro__[1]
+
 _BELOW = 6
 _EXAMPLE = "Example: "
 _TYPED = "vitctl.typed"
@@ -37,7 +40,12 @@ class Command(TyperCommand):
         from vitctl.places.home import expanded_word  # where only verbs are listed, never loaded
 
         ctx.meta[_TYPED] = typed = [expanded_word(word) for word in args]
-        return super().parse_args(ctx, [*typed])  # which takes words out of its list
+        try:
+            return super().parse_args(ctx, [*typed])  # which takes words out of its list
+        except _TyperUsageError as error:
+            # Its parser raises some errors without the context, so without the command's name.
+            error.ctx = error.ctx or ctx
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(page(self, ctx))

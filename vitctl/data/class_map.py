@@ -45,8 +45,12 @@ def read_class_map(path: Path, *, emit: Emit = silent) -> dict[str, str | tuple[
         values = [value.strip() for value in values if value.strip()]
         if not values:
             raise InputError(
-                f"line {number} of {label} is not name<TAB>text",
-                hint="a class that the model has nothing for: JSON, name -> []",
+                f"line {number} of {label} is not a class of the dataset, a tab, and a class of "
+                "the model",
+                hint="separate the two with a tab, not with a comma or semicolon"
+                if "," in line or ";" in line
+                else "for a class that the model has nothing for, write the map as JSON: "
+                '{"name": []}',
             )
         if name in classes:
             raise InputError(
