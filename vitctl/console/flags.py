@@ -269,6 +269,14 @@ CACHE_DIR = _running(
     metavar="DIR",
     rare=True,
 )
+IMAGE_CACHE = _running(
+    "image_cache",
+    "Keep decoded images in up to this much memory, for example 500MiB; 0 keeps none (default: "
+    "auto, the images of a dataset that fits into a tenth of the free memory); no effect on the "
+    "result.",
+    metavar="BYTES|auto",
+    rare=True,
+)
 
 _STEPS: dict[str, Any] = {"reads": quantities.parse_count, "metavar": "STEPS"}
 DEVICES = _running(
@@ -339,6 +347,7 @@ TRAINING = (
     REMAT,
     WORKERS,
     CACHE_DIR,
+    IMAGE_CACHE,
     _running(
         "tensorboard", "Also write the metrics as TensorBoard event files (default: on).", rare=True
     ),

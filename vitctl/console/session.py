@@ -33,6 +33,9 @@ from vitctl.settings.trees import Tree
 from vitctl.stage import Runtime
 from vitctl.text.quoting import quoted
 
+_OF_EACH_PROCESS = {"out", "workers", "cache_dir", "image_cache"}
+"""How a process runs that the others need not run alike."""
+
 C = TypeVar("C", bound=Config)
 R = TypeVar("R", bound=Runtime)
 
@@ -296,9 +299,9 @@ class Session:
             {
                 "stage": stage,
                 **({} if cfg is None else cfg.model_dump(mode="json")),
-                # When to save, say: a disk, what is copied to it, and the threads that read it each
-                # may have of its own.
-                "runtime": runtime.model_dump(mode="json", exclude={"out", "workers", "cache_dir"}),
+                # When to save, say: a disk, what is copied to it, the threads that read it and the
+                # memory for what they read each may have of its own.
+                "runtime": runtime.model_dump(mode="json", exclude=_OF_EACH_PROCESS),
             },
             error=UsageError,
             hint="give all processes the same flags and files",

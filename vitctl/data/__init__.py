@@ -35,6 +35,7 @@
     decoding      who decodes images: TensorFlow, or Pillow where it makes the same bits sooner
     pipeline      batches of a dataset, for training and for scoring
     batches       what a model is fed: plain numpy arrays
+    image_cache   images of a small set, decoded once and kept in memory
     read_clock    time spent on reading records
     costs         measured costs of reading and decoding
     image_cost    what an image costs the machine that feeds it
@@ -46,6 +47,6 @@
     sheet         images side by side with captions, as one PNG
     verify        every record of a dataset against the dataset's description
 
-Only `tensorflow`, `tf_pipeline`, `decode`, `preprocess`, `randaugment` and `long_images`
-use TensorFlow; order, examples, records, datasets and mock data do without it.
+Only `tensorflow`, `tf_pipeline`, `decode`, `preprocess`, `randaugment`, `long_images` and
+`image_cache` use TensorFlow; order, examples, records, datasets and mock data do without it.
 """

@@ -8,5 +8,6 @@ convert           whether an image is stored as it is or as 8-bit PNG, and why
 picture_mark      the text in a picture that vitctl drew, by which it is no source image
 png_damage        what is wrong with the bytes of a PNG
 jpeg_scans        whether a progressive JPEG is whole
+jpeg_sampling     whether a JPEG has its colours at full resolution
 training_pixels   the pixels that training sees of a file
 """

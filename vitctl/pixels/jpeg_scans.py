@@ -24,7 +24,7 @@ def lacks_scans(data: bytes) -> bool:
     last bit, or its segments can't be followed."""
     components: set[int] = set()
     exact: set[tuple[int, int]] = set()
-    for marker, segment in _segments(data):
+    for marker, segment in segments(data):
         if marker == _PROGRESSIVE:
             components = set(segment[6::3][: segment[5]] if len(segment) > 5 else ())
         elif marker == _SCAN and components:
@@ -37,7 +37,7 @@ def lacks_scans(data: bytes) -> bool:
     return any((component, i) not in exact for component in components for i in _SMOOTHED_BY)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(marker, content) of each, up to the end of the image."""
     at = 2
     while (match := _AFTER_DATA.search(data, at)) is not None:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    ByteSize,
     Field,
     NonNegativeInt,
     PositiveInt,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_serializer,
@@ -32,6 +34,8 @@ from vitctl.settings.config import Config, first_problem, without_defaults
 from vitctl.sharding import spec
 from vitctl.stage import ReadsImages
 from vitctl.summaries import WeightsName
+
+_BYTES = TypeAdapter(ByteSize)
 
 TrackerName = Literal["wandb", "mlflow"]
 """Experiment trackers that rows of metrics can be sent to."""
@@ -237,6 +241,8 @@ class TrainRuntime(ReadsImages):
     Attributes:
       devices: so many of the devices there are; None takes all.
       workers: threads that decode images; None takes one per core.
+      image_cache: bytes of memory for decoded images, 0 keeps none; auto keeps those of a set that
+        fits well into the memory that is free (`vitctl.data.image_cache`).
       log_every, eval_every, checkpoint_every: in steps; None derives them from the length.
         `eval_every=0` scores only at the end.
       keep_every: checkpoints at its multiples stay for good; None derives it from the length.
@@ -255,6 +261,7 @@ class TrainRuntime(ReadsImages):
 
     devices: PositiveInt | None = None
     workers: PositiveInt | None = None
+    image_cache: Literal["auto"] | ByteSize = "auto"
     log_every: PositiveInt | None = None
     eval_every: NonNegativeInt | None = None
     checkpoint_every: PositiveInt | None = None
@@ -267,6 +274,20 @@ class TrainRuntime(ReadsImages):
     remat: RematChoice = "auto"
     tensorboard: bool = True
     track: tuple[TrackerName, ...] = ()
+
+    @field_validator("image_cache", mode="before")
+    @classmethod
+    def _is_a_size(cls, value: Any) -> Any:
+        """One sentence for what is neither, in place of one for each."""
+        if value == "auto":
+            return value
+        try:
+            size = _BYTES.validate_python(value)
+        except ValidationError:
+            size = ByteSize(-1)
+        if size < 0:
+            raise ValueError("write auto, or a size such as 500MiB or 2GiB")
+        return size
 
     @field_validator("mesh")
     @classmethod

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,17 @@ from vitctl.data import pipeline
 from vitctl.data.batches import ALL, EvalBatch, Rows, TrainBatch, keys_of_steps
 from vitctl.data.config import HELD_OUT
 from vitctl.data.formula_images import FormulaImages
+from vitctl.data.image_cache import cache_bytes, cached_images
 from vitctl.data.image_source import ImageSource
 from vitctl.data.local_shards import local_folder
 from vitctl.data.order import BatchIndices, Window, batch_indices, batch_of_step
 from vitctl.data.read_clock import ReadClock
+from vitctl.data.views import TrainView
 from vitctl.errors import UsageError
-from vitctl.events import Emit, silent
+from vitctl.events import Emit, Note, silent
 from vitctl.hardware import machine
 from vitctl.sharding.layout import Layout
+from vitctl.text.quantities import show_bytes
 from vitctl.train.config import TrainConfig
 from vitctl.train.image_source import image_source
 from vitctl.train.telemetry import starvation
@@ -30,6 +34,8 @@ from vitctl.train.telemetry import starvation
 # Scoring keeps no gradients, so larger batches than training's would fit; this is enough to keep
 # a device busy and small enough that the last, padded batch wastes little.
 _EVAL_BATCH = 256
+# Keeping an image takes the time that two to three later epochs save (docs/guide/feed.md).
+_PAYS_AFTER = 4
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Images:
     cfg: TrainConfig
     workers: int | None = None
     passed: tuple[Window, ...] = ()
+    image_cache: int = 0
+    """Bytes of memory for decoded images of the stream."""
     clock: ReadClock = field(default_factory=ReadClock, compare=False)
 
     @property
@@ -103,7 +111,8 @@ class Images:
 
     def train_batches(self, layout: Layout, *, start_step: int) -> Iterator[TrainBatch]:
         """The endless stream from a step on."""
-        return self._stream(start_step=start_step, rows=layout.rows(self.cfg.data.batch))
+        rows = layout.rows(self.cfg.data.batch)
+        return self._stream(start_step=start_step, rows=rows, image_cache=self.image_cache)
 
     def batch_of_step(self, step: int, *, rows: Rows = ALL) -> TrainBatch:
         """That batch alone, with the images of some of its rows."""
@@ -113,8 +122,15 @@ class Images:
         finally:
             stream.close()
 
-    def _stream(self, *, start_step: int, rows: Rows) -> Generator[TrainBatch, None, None]:
+    def _stream(
+        self, *, start_step: int, rows: Rows, image_cache: int = 0
+    ) -> Generator[TrainBatch, None, None]:
         data = self.cfg.data
+        images_of: Callable[..., Iterator[NDArray[Any]]] | None = None
+        if self.formula is not None:
+            images_of = self.formula.drawn
+        elif image_cache:
+            images_of = partial(cached_images, self.dataset, limit=image_cache)
         return pipeline.train_batches(
             self.dataset,
             split=data.split,
@@ -128,7 +144,7 @@ class Images:
             first_step=data.first_step,
             workers=self.workers,
             clock=self.clock,
-            images_of=None if self.formula is None else self.formula.drawn,
+            images_of=images_of,
         )
 
     def what_helps(self, *, images_per_s: float, reading: float, shared: bool) -> list[str]:
@@ -184,10 +200,11 @@ def open_images(
     *,
     workers: int | None,
     cache: Path | None = None,
+    image_cache: Literal["auto"] | int = 0,
     emit: Emit = silent,
 ) -> Images:
     """The images of a dataset, of copies in `cache` if there is one, or made-up ones where
-    `cfg.data.mock` says so."""
+    `cfg.data.mock` says so; decoded ones are kept in `image_cache` bytes of memory."""
     splits = (cfg.data.split, cfg.data.eval_split)
     stored = {cfg.data.split if split == HELD_OUT else split for split in splits}
     folder = partial(local_folder, splits=stored, cache=cache, emit=emit)
@@ -197,7 +214,30 @@ def open_images(
             source.info.split(split)
     if cfg.data.made_on == "devices":
         _check_formula(cfg, source)
-    return Images(source, cfg, workers=workers)
+    limit = _image_cache(cfg, source, limit=image_cache, emit=emit)
+    return Images(source, cfg, workers=workers, image_cache=limit)
+
+
+def _image_cache(
+    cfg: TrainConfig, source: ImageSource, *, limit: Literal["auto"] | int, emit: Emit
+) -> int:
+    """Bytes of memory for decoded images of the training stream; what that means is announced."""
+    data, examples = cfg.data, source.info.examples(cfg.data.split)
+    is_short = (cfg.steps - data.first_step) * data.batch < _PAYS_AFTER * examples
+    if data.mock is not None or data.made_on == "devices" or (limit == "auto" and is_short):
+        return 0
+    view = TrainView(cfg.model.resolution, data.augment)
+    most, expected = cache_bytes(source, data.split, view=view, limit=limit)
+    if most:
+        emit(
+            Note(
+                f"images are decoded once and kept in about {show_bytes(expected)} of memory "
+                "(--image-cache 0 decodes them each time)"
+            )
+        )
+    elif limit not in ("auto", 0):
+        emit(Note("--image-cache has no effect: no image of this dataset stays the same in it"))
+    return most
 
 
 def _check_formula(cfg: TrainConfig, source: ImageSource) -> None:

@@ -99,7 +99,12 @@ def trained(
             if source is not None:
                 draft.begin_from(source)
             images = open_images(
-                cfg, dataset, workers=runtime.workers, cache=runtime.cache_dir, emit=emit
+                cfg,
+                dataset,
+                workers=runtime.workers,
+                cache=runtime.cache_dir,
+                image_cache=runtime.image_cache,
+                emit=emit,
             )
             checkpoint = train(
                 draft, cfg, images=images, origin=origin(images), runtime=runtime, emit=emit
