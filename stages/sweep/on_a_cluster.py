@@ -9,13 +9,14 @@ made of what is then in the store.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from stages.sweep import rates
 from stages.sweep.cells import BranchResult, SweepTraining
-from stages.sweep.in_store import key_of, look_up
+from stages.sweep.in_store import GridInStore, key_of, look_up
 from stages.sweep.plan import SweepPlan
 from stages.sweep.trunks import GridTrunk, RateSearch, searches_of
 from vitctl.artifacts import Artifact
@@ -23,11 +24,14 @@ from vitctl.artifacts.kinds.sweep import RateOfSweep
 from vitctl.errors import DoesNotFitError, InterruptedRun, VitctlError
 from vitctl.events import Caution, Emit, Note, silent
 from vitctl.places import Place
+from vitctl.signals import graceful
 from vitctl.text.quantities import plural
 from vitctl.workers.ray_cluster import RayCluster, connected
 from vitctl.workers.ray_messages import Node
 from vitctl.workers.task import Done, Needs
 from vitctl.workers.visibility import Proof
+
+_TWICE = "the process that trained it ended twice ({})"
 
 
 def trained(
@@ -42,13 +46,7 @@ def trained(
     and datasets; DoesNotFitError where no node has what a run needs, or work loses its worker again
     and again.
     """
-    known = look_up(
-        plan.trunks,
-        training.cfg,
-        training.inputs,
-        store=training.store,
-        runtime=training.runtime,
-    )
+    known = _known(training, plan.trunks)
     left = [
         trunk
         for trunk in plan.trunks
@@ -57,9 +55,11 @@ def trained(
     if not left:
         return {}
     for trunk in left:
-        training.draw(trunk)  # here, as many trunks have the same images
-        if trunk.search is not None and trunk.search.key in known.searches:
-            training.ready(trunk)
+        # Here, as many trunks have the same images. What goes wrong is a row in the end.
+        with suppress(VitctlError):
+            training.draw(trunk)
+            if trunk.search is not None and trunk.search.key in known.searches:
+                training.ready(trunk)
 
     with _admitted(training, address, emit=emit) as (cluster, needs):
         workers = plural(cluster.room_for(needs), "run")
@@ -70,9 +70,12 @@ def trained(
             if isinstance(rate, VitctlError):
                 training.rate_failed(search, rate)
                 emit(Caution(f"{_title(search)}, failed: {rate.message}"))
-            else:
-                training.chosen[search.key] = rate
-                emit(Note(f"{_title(search)}: {rate.lr:g}"))
+                continue
+            training.chosen[search.key] = rate
+            emit(Note(f"{_title(search)}: {rate.lr:g}"))
+            best = rates.best_of(rate.tried)
+            if best is not None and (edge := rates.at_the_edge(best, rate.tried)) is not None:
+                emit(Caution(f"{_title(search)}: {edge}"))
 
         results: dict[str, BranchResult] = {}
         left.sort(key=lambda trunk: trunk.flops)
@@ -81,16 +84,28 @@ def trained(
         ):
             for result in of_trunk:
                 results[key_of(trunk, result.branch)] = result
-            emit(Note(f"trunk {number} of {len(left)} is finished: {trunk.label}"))
+                if result.failure is not None:
+                    title = trunk.label_of(result.branch)
+                    emit(Caution(f"{title}, failed: {result.failure.message}"))
+            failed = sum(result.failure is not None for result in of_trunk)
+            how = f"{failed} of its {plural(len(of_trunk), 'run')} failed" if failed else "finished"
+            emit(Note(f"trunk {number} of {len(left)}, {trunk.label}: {how}"))
     return results
 
 
+def _known(training: SweepTraining, trunks: Sequence[GridTrunk]) -> GridInStore:
+    return look_up(
+        trunks, training.cfg, training.inputs, store=training.store, runtime=training.runtime
+    )
+
+
 def needs_of_a_run(nodes: Sequence[Node], *, devices: int | None) -> Needs:
-    """So many GPUs (None: one) and their share of a node's cores; of nodes without any all cores of
-    the smallest. Raises DoesNotFitError if no node has as many GPUs."""
+    """So many GPUs (None: one) and their share of a node's cores. Without any a whole node: one of
+    those with the most cores, as two runs on one would each take it for their own. Raises
+    DoesNotFitError if no node has as many GPUs."""
     most = max(node.gpus for node in nodes)
     if not most:
-        return Needs(cores=min(node.cores for node in nodes))
+        return Needs(cores=max(node.cores for node in nodes))
     gpus = devices or 1
     fitting = [node for node in nodes if node.gpus >= gpus]
     if not fitting:
@@ -145,17 +160,45 @@ def _done(
     """(task, result) as they are finished."""
     if not tasks:
         return
-    # What a worker says of its runs stands in their folders.
-    own = replace(training, emit=silent)
+    # What a worker says of its runs stands in their folders. It sees all cores of its node, of
+    # which others work on theirs.
+    runtime = training.runtime
+    own = replace(
+        training,
+        emit=silent,
+        runtime=runtime.model_copy(update={"workers": runtime.workers or needs.cores}),
+    )
     orders = [(own, task) for task in tasks]
 
     def name_of(task: int, position: int | None) -> str:
         one = tasks[task]
         return one.label if isinstance(one, GridTrunk) else _title(one)
 
-    for event in cluster.run(work, orders, name_of=name_of, needs=needs):
-        if isinstance(event, Done):
-            yield tasks[event.task], event.result
+    def given_up(task: int, reason: str) -> Any:
+        lost = _ended(f"its worker was lost three times; the last: {reason}")
+        one = tasks[task]
+        if not isinstance(one, GridTrunk):
+            return lost
+        # Branches that were finished before are found again.
+        known = _known(training, [one]).branches
+        return [
+            BranchResult(one, branch, failure=lost)
+            for branch in one.branches
+            if not known[key_of(one, branch)].is_finished
+        ]
+
+    done = 0
+    with graceful() as stop:
+        for event in cluster.run(work, orders, name_of=name_of, needs=needs, given_up=given_up):
+            if stop.requested:
+                raise InterruptedRun(
+                    f"stopped by {stop.reason}; {done} of {len(tasks)} are finished, and the "
+                    "others were left at their newest checkpoints",
+                    hint="run the same command again to go on, with or without --ray",
+                )
+            if isinstance(event, Done):
+                done += 1
+                yield tasks[event.task], event.result
 
 
 # On a node
@@ -169,7 +212,7 @@ def _search(
 ) -> RateOfSweep | VitctlError:
     training, search = task
     if poisoned:
-        return _ended(poisoned[0])
+        return _ended(_TWICE.format(poisoned[0]))
     begin(0)
     try:
         return training.searched(search)
@@ -189,7 +232,9 @@ def _train(
     results = []
     for place, branch in enumerate(trunk.branches):
         if place in poisoned:
-            results.append(BranchResult(trunk, branch, failure=_ended(poisoned[place])))
+            results.append(
+                BranchResult(trunk, branch, failure=_ended(_TWICE.format(poisoned[place])))
+            )
             continue
         begin(place)
         results.append(training.result(trunk, branch))
@@ -198,6 +243,6 @@ def _train(
 
 def _ended(how: str) -> VitctlError:
     return DoesNotFitError(
-        f"the process that trained it ended twice ({how})",
+        how,
         hint="a node with more memory, or settings that need less, may train it",
     )

@@ -152,9 +152,7 @@ def _trained(
     for number, run in enumerate(plan.runs, start=1):
         title = run.trunk.label_of(run.branch)
         if (done := remote.get(key_of(run.trunk, run.branch))) is not None:
-            results.append(done)
-            if done.failure is not None:
-                emit(Caution(f"{title}, failed: {done.failure.message}"))
+            results.append(done)  # what came of it was said
             continue
         where = f"run {number} of {len(plan.runs)}"
         emit(Note(f"{where}: {title}"))

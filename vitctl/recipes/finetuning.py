@@ -88,7 +88,7 @@ def resolve(
     free = "position_grid" not in (overrides.get("model") or {})
     span = span_of(model, resolution=requested or chosen) if free else None
     tree = before.model_dump(mode="json", exclude=_LEFT_BEHIND)
-    for own in ("first_step", "held_out"):
+    for own in ("first_step", "held_out", "made_on"):
         tree["data"].pop(own, None)
     holds_out = at(overrides, "data.held_out") is not None
     merge(

@@ -276,6 +276,7 @@ def _continued(
                 "mock": _mock_of(before) if source.dataset is None else None,
                 "first_step": step,
                 "held_out": None,
+                "made_on": "hosts",
             },
             "keep_best": None,
             "procedural": None,
@@ -285,7 +286,8 @@ def _continued(
     base["model"] = _model_of(source, tree, patch=patch, loss=loss)
     cfg = built(overrides, base)
     if at(tree, "data.first_step") is None and _same_order(source, cfg):
-        merge(base, {"data": {"first_step": before.data.first_step}})
+        kept = {"first_step": before.data.first_step, "made_on": before.data.made_on}
+        merge(base, {"data": kept})
         cfg = built(overrides, base)
     keeps = keeps_state(before, cfg, classes_before=source.classes, classes_after=images.names)
     if not keeps:

@@ -88,14 +88,14 @@ class DataConfig(Config):
         if self.made_on == "hosts":
             return self
         if self.augment.crop == "simple":
-            raise ValueError("made_on is devices, which have no crop simple (augment.crop)")
+            raise ValueError("made_on is devices, which have no crop simple (data.augment.crop)")
         if self.augment.randaugment is not None:
             raise ValueError(
-                "made_on is devices, which have no RandAugment (augment.randaugment=none leaves it "
-                "out)"
+                "made_on is devices, which have no RandAugment "
+                "(data.augment.randaugment=none leaves it out)"
             )
         if self.augment.jpeg_oversampling is not None:
-            raise ValueError("made_on is devices, and augment.jpeg_oversampling is of JPEGs")
+            raise ValueError("made_on is devices, and data.augment.jpeg_oversampling is of JPEGs")
         return self
 
     @model_validator(mode="after")

@@ -159,14 +159,19 @@ class RayCluster:
         setup: Callable[[], None] | None = None,
         name_of: NameOf | None = None,
         needs: Needs | None = None,
+        given_up: Callable[[int, str], Any] | None = None,
     ) -> Generator[Done | Moving]:
+        """As `Executor.run`. `needs` are a worker's. (task, why) -> the result of a task that lost
+        its worker again and again is `given_up`; without it such a task ends it all."""
         if self._check is None:
             raise ValueError("expected to be admitted")
         payload = pickle.dumps((work, setup, self._check))
         needs = needs or Needs()
         workers = min(self.room_for(needs), len(tasks))
         pickled = tuple(pickle.dumps(task) for task in tasks)
-        self._send(messages.Start(payload, pickled, workers, needs.cores, needs.gpus))
+        self._send(
+            messages.Start(payload, pickled, workers, needs.cores, needs.gpus, given_up is not None)
+        )
         yield Moving(0)
         finished = items = 0
         try:
@@ -191,7 +196,11 @@ class RayCluster:
                             )
                         )
                     case messages.LostWorker() as loss:
-                        self._heed(loss, name_of)
+                        if given_up is not None and not loss.again:
+                            finished += 1
+                            yield Done(loss.task, given_up(loss.task, loss.reason))
+                        else:
+                            self._heed(loss, name_of)
         finally:
             if finished < len(tasks):
                 self.close()  # the driver has work in hand; it ends with that

@@ -201,7 +201,7 @@ class _Actor:
         self._work, self._setup, self._check = pickle.loads(work)
         enter(self._check.working_folder)
         self._pool = LocalPool(
-            self._work, self._setup, alone="fewer --workers need less memory on a node"
+            self._work, self._setup, alone="less work at a time needs less memory on a node"
         )
 
     def look(self) -> bytes:
@@ -301,11 +301,9 @@ class _Crew:
                 return 0
             what, value = ray.get(next(hand.awaited))
         except StopIteration:
-            self._lose(hand, "it ended")
-            return 0
+            return self._lose(hand, "it ended")
         except ray.exceptions.RayError as error:
-            self._lose(hand, _sentence(error))
-            return 0
+            return self._lose(hand, _sentence(error))
         if what == "in hand":
             hand.items = value
             self.connection.send(messages.InHand(sum(one.items for one in self.hands)))
@@ -345,7 +343,8 @@ class _Crew:
         task = self.order.tasks[hand.task]
         hand.awaited = hand.actor.do.options(num_returns="streaming").remote(task)
 
-    def _lose(self, hand: _Hand, reason: str) -> None:
+    def _lose(self, hand: _Hand, reason: str) -> int:
+        """A worker is gone; how many tasks are given up for it."""
         import ray
 
         self.hands.remove(hand)
@@ -358,19 +357,22 @@ class _Crew:
                     messages.Refused(
                         "no room",
                         f"workers cannot start on the Ray cluster ({reason})",
-                        "fewer --workers need less memory; the logs of the node say more",
+                        "less work at a time needs less memory; the logs of the node say more",
                     )
                 )
                 raise EOFError
-            return
+            return 0
         self.losses[hand.task] += 1
         losses = self.losses[hand.task]
         again = losses < _LOSSES
         position = hand.items or None
         self.connection.send(messages.LostWorker(hand.task, position, reason, losses, again))
-        if not again:
+        if again:
+            self.waiting.appendleft(hand.task)
+            return 0
+        if not self.order.goes_on:
             raise EOFError
-        self.waiting.appendleft(hand.task)
+        return 1
 
 
 def _sentence(error: BaseException) -> str:

@@ -49,13 +49,15 @@ class Sights:
 
 @dataclass(frozen=True)
 class Start:
-    """Do all tasks. `work` is a pickled (work, setup, check); `cores` and `gpus` are a worker's."""
+    """Do all tasks. `work` is a pickled (work, setup, check); `cores` and `gpus` are a worker's. A
+    task that loses its worker again and again ends it all, unless work `goes_on` without it."""
 
     work: bytes
     tasks: tuple[bytes, ...]
     workers: int
     cores: int
     gpus: int
+    goes_on: bool
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,16 @@ from tests.stages.sweep.test_sweep import SMALL
 from tests.workers.fake_ray import FakeRay, begin
 from vitctl.artifacts import Store
 from vitctl.artifacts.kinds import SWEEP
-from vitctl.errors import DivergedError, DoesNotFitError, NotFoundError, UsageError
+from vitctl.errors import (
+    DivergedError,
+    DoesNotFitError,
+    InterruptedRun,
+    NotFoundError,
+    UsageError,
+)
 from vitctl.events import Caution, Note, silent
 from vitctl.settings.overrides import Overrides
+from vitctl.signals import Stop
 from vitctl.workers.ray_messages import Node
 from vitctl.workers.task import Needs
 
@@ -69,7 +76,10 @@ def test_the_table_is_that_of_this_machine(changes, tmp_path, monkeypatch):
     notes = [event.text for event in events if isinstance(event, Note)]
     trunks = len({(row.model, row.data_size) for row in SWEEP.summary(artifact).rows})
     assert "2 runs at a time, each with 2 cores" in notes
-    assert any(note.startswith(f"trunk {trunks} of {trunks} is finished: ") for note in notes)
+    assert any(
+        note.startswith(f"trunk {trunks} of {trunks}, ") and note.endswith(": finished")
+        for note in notes
+    )
     # Nothing was asked for twice: what is found again is found by looking.
     assert sorted(set(remote.calls)) == sorted(set(here.calls))
 
@@ -96,7 +106,25 @@ def test_a_run_that_fails_there_stops_no_other_and_is_not_tried_here(tmp_path, m
     assert error is not None
     assert error.exit_code == DivergedError.exit_code
     assert stand_ins.calls.count(("pretrain", "two-4 to 8")) == 1
-    assert [e.text for e in events if isinstance(e, Caution) and "the loss is NaN" in e.text]
+    said = [e.text for e in events if isinstance(e, Caution) and "the loss is NaN" in e.text]
+    assert len(said) == 1
+    assert [e for e in events if isinstance(e, Note) and e.text.endswith("1 of its 2 runs failed")]
+
+
+def test_a_rate_at_the_edge_is_cautioned(tmp_path, monkeypatch):
+    begin(monkeypatch, FakeRay())
+    events = []
+    swept(Store(tmp_path), StandIns(best_rate=1.0), emit=events.append, **SEARCHED)
+    cautions = [event.text for event in events if isinstance(event, Caution)]
+    assert any("the best is the highest candidate, 0.1" in text for text in cautions)
+
+
+def test_a_signal_leaves_the_rest_for_the_same_command(tmp_path, monkeypatch):
+    begin(monkeypatch, FakeRay())
+    monkeypatch.setattr(Stop, "requested", property(lambda stop: True))
+    with pytest.raises(InterruptedRun, match="0 of 4 are finished") as error:
+        swept(Store(tmp_path), StandIns())
+    assert "with or without --ray" in error.value.hint
 
 
 def test_a_rate_that_cannot_be_chosen_is_looked_for_once(tmp_path, monkeypatch):
@@ -107,6 +135,24 @@ def test_a_rate_that_cannot_be_chosen_is_looked_for_once(tmp_path, monkeypatch):
     assert summary.failed == len(summary.rows) == 4
     # Both candidates for the look at the store, and once on the cluster.
     assert len([text for _, text in stand_ins.calls if "-lr" in text]) == 2 + 2
+
+
+def test_a_trunk_whose_worker_is_lost_again_and_again_is_rows_that_failed(tmp_path, monkeypatch):
+    begin(monkeypatch, FakeRay(losses=3))
+    summary = SWEEP.summary(swept(Store(tmp_path), StandIns()))
+    reasons = [row.failure for row in summary.rows if row.failure is not None]
+    # The work of the stand-in was done when its worker was lost, so its runs are found again.
+    assert reasons == []
+    begin(monkeypatch, FakeRay(losses=3))
+    monkeypatch.setattr(on_a_cluster, "_train", nothing_done)
+    summary = SWEEP.summary(swept(Store(tmp_path / "b"), StandIns()))
+    reasons = [row.failure for row in summary.rows if row.failure is not None]
+    assert len(reasons) == 2
+    assert "its worker was lost three times; the last: The actor died" in reasons[0]
+
+
+def nothing_done(task, *, poisoned, begin):
+    return []
 
 
 def test_a_finished_grid_joins_no_cluster(tmp_path, monkeypatch):
@@ -169,7 +215,7 @@ def node(cores, gpus):
 @pytest.mark.parametrize(
     ("nodes", "devices", "needs"),
     [
-        ([node(16, 0), node(8, 0)], None, Needs(8, 0)),
+        ([node(16, 0), node(8, 0)], None, Needs(16, 0)),
         ([node(16, 0)], 4, Needs(16, 0)),
         ([node(64, 8), node(8, 0)], None, Needs(8, 1)),
         ([node(64, 8), node(24, 4)], 4, Needs(24, 4)),

@@ -73,6 +73,24 @@ def test_a_run_goes_on_exactly(dataset, tmp_path):
     assert any("data.made_on" in text for text in cautions), "CPUs are slower at it"
 
 
+def test_a_model_goes_on_to_other_images(dataset, tmp_path):
+    """Where pictures were made is left behind with the pictures."""
+    store = Store(tmp_path / "a")
+    run = trained(dataset, 4, store)
+    tuned = api.finetune(run, data=dataset, steps=2, store=store, set={"data.batch": 8})
+    assert tuned.config["data"].get("made_on") is None
+    same = api.pretrain(from_=run, data=dataset, steps=2, store=store)
+    assert same.config["data"]["made_on"] == "devices"
+    other = api.shard(
+        "formula",
+        store=store,
+        virtual=True,
+        **formula_options(FORMULA.model_copy(update={"seed": 3})),
+    )
+    changed = api.pretrain(from_=run, data=other, steps=2, store=store)
+    assert changed.config["data"].get("made_on") is None
+
+
 def test_a_batch_is_replayed(dataset):
     images = images_of(dataset)
     shown = pixels(images, replay(images, step=3, first=5))

@@ -30,6 +30,7 @@ class DeviceImages:
     def __init__(self, images: Images, layout: Layout) -> None:
         self._images = images
         self._layout = layout
+        self._is_compiled = False
 
     @cached_property
     def _program(self) -> partial[Any]:
@@ -40,10 +41,13 @@ class DeviceImages:
 
     def compile(self, *, meter: Meter) -> None:
         """Draw the classes and compile the program now; the first call then does not."""
+        if self._is_compiled:
+            return
         rows = self._images.cfg.data.batch
         drawn = jax.ShapeDtypeStruct((rows, DRAWN), np.int32, sharding=self._layout.batch)
         with meter.during("compile"):
             compile_ahead(self._program.func, *self._program.args, drawn)
+        self._is_compiled = True
 
     def __call__(self, drawn: Int[Array, "b 7"]) -> Float[Array, "b r r 3"]:
         """Made where the rows of `drawn` lie."""

@@ -147,6 +147,12 @@ class Images:
             images_of=images_of,
         )
 
+    @property
+    def _devices_could_make_them(self) -> bool:
+        data = self.cfg.data
+        plain = data.augment.crop != "simple" and data.augment.randaugment is None
+        return plain and data.made_on == "hosts" and isinstance(self.dataset, FormulaImages)
+
     def what_helps(self, *, images_per_s: float, reading: float, shared: bool) -> list[str]:
         """What would make the input faster, from what is measured now; takes a second or two.
 
@@ -157,10 +163,10 @@ class Images:
         cost = self.dataset.image_cost(
             split=data.split, resolution=resolution, augment=data.augment
         )
-        if cost is None and isinstance(self.dataset, FormulaImages):
+        if cost is None and self._devices_could_make_them and not shared:
             return [
-                "pictures that the devices make (--set data.made_on=devices; crops are the same, "
-                "pixels up to rounding)"
+                "pictures that the devices make (--set data.made_on=devices, another run: crops "
+                "are the same, pixels up to rounding)"
             ]
         if cost is None:
             return ["images of a dataset, which all cores decode (one thread makes images up)"]
@@ -246,8 +252,8 @@ def _check_formula(cfg: TrainConfig, source: ImageSource) -> None:
         raise UsageError(
             "data.made_on is devices, which make pictures of formulas alone, and this dataset is "
             "none of them as it is",
-            hint="give one of `vitctl shard formula --virtual`, with nothing held out, or leave "
-            "data.made_on out",
+            hint="give one of `vitctl shard formula --virtual`, with nothing held out, or "
+            "--set data.made_on=hosts",
         )
     resolution, made = cfg.model.resolution, source.config.resolution
     if cfg.data.augment.crop == "none" and resolution != made:
