@@ -175,14 +175,14 @@ def _done(
         return one.label if isinstance(one, GridTrunk) else _title(one)
 
     def given_up(task: int, reason: str) -> Any:
-        lost = _ended(f"its worker was lost three times; the last: {reason}")
+        failure = _ended(f"its worker was lost three times; the last: {reason}")
         one = tasks[task]
         if not isinstance(one, GridTrunk):
-            return lost
+            return failure
         # Branches that were finished before are found again.
         known = _known(training, [one]).branches
         return [
-            BranchResult(one, branch, failure=lost)
+            BranchResult(one, branch, failure=failure)
             for branch in one.branches
             if not known[key_of(one, branch)].is_finished
         ]

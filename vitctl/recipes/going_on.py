@@ -286,8 +286,8 @@ def _continued(
     base["model"] = _model_of(source, tree, patch=patch, loss=loss)
     cfg = built(overrides, base)
     if at(tree, "data.first_step") is None and _same_order(source, cfg):
-        kept = {"first_step": before.data.first_step, "made_on": before.data.made_on}
-        merge(base, {"data": kept})
+        goes_on = {"first_step": before.data.first_step, "made_on": before.data.made_on}
+        merge(base, {"data": goes_on})
         cfg = built(overrides, base)
     keeps = keeps_state(before, cfg, classes_before=source.classes, classes_after=images.names)
     if not keeps:
