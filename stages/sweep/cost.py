@@ -70,8 +70,9 @@ def costs_of(
     """
     devices = target.local()
     if runtime.devices is not None:
-        most = runtime.devices if runtime.ray is not None else devices.count
-        devices = replace(devices, count=min(most, runtime.devices))
+        here = runtime.ray is None
+        count = min(devices.count, runtime.devices) if here else runtime.devices
+        devices = replace(devices, count=count)
     layouts = _layouts(trunks, searches, runtime=runtime, devices=devices.count)
     speeds = own_runs.speeds(store.entries(check=False), devices)
     fitted = [Fitted(key, cfg, (), layout, ()) for key, (cfg, layout) in layouts.items()]

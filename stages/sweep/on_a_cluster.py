@@ -31,8 +31,6 @@ from vitctl.workers.ray_messages import Node
 from vitctl.workers.task import Done, Needs
 from vitctl.workers.visibility import Proof
 
-_TWICE = "the process that trained it ended twice ({})"
-
 
 def trained(
     plan: SweepPlan, training: SweepTraining, *, address: str, emit: Emit
@@ -43,8 +41,7 @@ def trained(
     `training` has the rates that were chosen, and those that could not be, from here on.
 
     Raises NotFoundError where the cluster is not there; UsageError where a node does not see store
-    and datasets; DoesNotFitError where no node has what a run needs, or work loses its worker again
-    and again.
+    and datasets; DoesNotFitError where no node has what a run needs; InterruptedRun after a signal.
     """
     known = _known(training, plan.trunks)
     left = [
@@ -175,7 +172,7 @@ def _done(
         return one.label if isinstance(one, GridTrunk) else _title(one)
 
     def given_up(task: int, reason: str) -> Any:
-        failure = _ended(f"its worker was lost three times; the last: {reason}")
+        failure = _too_much(f"its worker was lost three times; the last: {reason}")
         one = tasks[task]
         if not isinstance(one, GridTrunk):
             return failure
@@ -212,7 +209,7 @@ def _search(
 ) -> RateOfSweep | VitctlError:
     training, search = task
     if poisoned:
-        return _ended(_TWICE.format(poisoned[0]))
+        return _ended_twice(poisoned[0])
     begin(0)
     try:
         return training.searched(search)
@@ -232,17 +229,20 @@ def _train(
     results = []
     for place, branch in enumerate(trunk.branches):
         if place in poisoned:
-            results.append(
-                BranchResult(trunk, branch, failure=_ended(_TWICE.format(poisoned[place])))
-            )
+            failure = _ended_twice(poisoned[place])
+            results.append(BranchResult(trunk, branch, failure=failure))
             continue
         begin(place)
         results.append(training.result(trunk, branch))
     return results
 
 
-def _ended(how: str) -> VitctlError:
+def _ended_twice(how: str) -> VitctlError:
+    return _too_much(f"the process that trained it ended twice ({how})")
+
+
+def _too_much(sentence: str) -> VitctlError:
     return DoesNotFitError(
-        how,
+        sentence,
         hint="a node with more memory, or settings that need less, may train it",
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitctl.data.config import AugmentConfig
 from vitctl.data.image_cost import ImageCost
-from vitctl.data.records import Records, read_examples
+from vitctl.data.records import Records, read_images, spread
 
 # Images that are tried: enough that one odd one does not decide, few enough to take a second.
 _TRIED = 16
@@ -22,10 +22,8 @@ def measure(records: Records, *, resolution: int, augment: AugmentConfig) -> Ima
     from vitctl.data.tf_pipeline import train_function
 
     tf = load_tensorflow()
-    count = min(_TRIED, len(records))
-    indices = np.linspace(0, len(records) - 1, count).astype(np.int64)
     try:
-        images = [example.image for example in read_examples(records, indices)]
+        images = read_images(records, spread(records, most=_TRIED))
     finally:
         records.close()
     sizes = [decode(tf.constant(image)).shape for image in images]
@@ -40,7 +38,7 @@ def measure(records: Records, *, resolution: int, augment: AugmentConfig) -> Ima
         began = time.perf_counter()
         for number, image in enumerate(images):
             function(image, tf.constant([number, 0], tf.int32))
-        return (time.perf_counter() - began) / count
+        return (time.perf_counter() - began) / len(images)
 
     decode_s = seconds(augment.model_copy(update={"randaugment": None}))
     whole_s = decode_s if augment.randaugment is None else seconds(augment)

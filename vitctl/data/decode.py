@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # TensorFlow 2.21); TensorFlow's default is off by up to 12 of 255 and 5 % faster.
 ACCURATE_DCT = "INTEGER_ACCURATE"
 
+JPEG = b"\xff\xd8\xff"
+"""What `tf.io.is_jpeg` looks for."""
+
 JPEG_SCALES = (1, 2, 4, 8)
 """A JPEG can be decoded at one n-th of its size, each side rounded up, by making fewer pixels of
 its blocks of 8 x 8: what libjpeg does at each, and Pillow (`draft`), bit for bit."""

@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitctl.data import tf_pipeline
-from vitctl.data.decode import decode
+from vitctl.data.decode import JPEG, decode
 from vitctl.data.image_source import ImageSource
 from vitctl.data.preprocess import least_side
 from vitctl.data.read_clock import ReadClock
-from vitctl.data.records import Records, read_images
+from vitctl.data.records import Records, read_images, spread
 from vitctl.data.tensorflow import load_tensorflow
 from vitctl.data.tf_pipeline import RecordImages
-from vitctl.data.views import Request, TrainView, View
+from vitctl.data.views import Request, TrainView
 from vitctl.errors import VitctlError
 from vitctl.hardware import machine
 from vitctl.pixels.jpeg_sampling import colours_in_full
@@ -40,8 +40,6 @@ from vitctl.pixels.jpeg_scans import lacks_scans
 # each process keeps images of its own.
 _SHARE, _MOST_BYTES = 10, 2 * 2**30
 _TRIED = 32
-_JPEG = b"\xff\xd8\xff"
-"""What `tf.io.is_jpeg` looks for."""
 _HEADER_BYTES = 54
 """Of a BMP: BITMAPFILEHEADER and BITMAPINFOHEADER."""
 _AROUND_BYTES = 160
@@ -70,23 +68,20 @@ def cache_bytes(
     expected = round(sum(retained) / max(1, len(sizes)) * source.info.examples(split))
     if not retained or (limit == "auto" and (2 * len(retained) < len(sizes) or expected > most)):
         return 0, expected
-    with closing(source.records(split)) as records:
-        # The others are made when they are read: `source.images` makes them without encoding them.
-        whole = len(records.stored()) == len(records)
-    return (most if whole else 0), min(most, expected)
+    return most, min(most, expected)
 
 
 def _sizes(source: ImageSource, split: str, *, view: TrainView) -> list[int | None]:
     """What each of some images takes in memory, None of one that is decoded each time; empty where
-    none can be read, which training reports."""
+    none can be read, which training reports, and where some are made when they are read: these
+    `source.images` makes without encoding them."""
     from PIL import Image
 
-    if source.info.formula is not None:
-        return []
     try:
         with closing(source.records(split)) as records:
-            tried = np.linspace(0, len(records) - 1, min(_TRIED, len(records))).astype(np.int64)
-            images = read_images(records, tried)
+            if len(records.stored()) < len(records):
+                return []
+            images = read_images(records, spread(records, most=_TRIED))
     except VitctlError:
         return []
     sizes: list[int | None] = []
@@ -106,9 +101,9 @@ def kept_bytes(*, height: int, width: int) -> int:
     return _AROUND_BYTES + _HEADER_BYTES + height * _row_bytes(width)
 
 
-def stays_the_same(data: bytes, *, view: View) -> bool:
+def stays_the_same(data: bytes, *, view: TrainView) -> bool:
     """Whether training sees the same pixels of an encoded image if the whole is decoded first."""
-    if not data.startswith(_JPEG) or not isinstance(view, TrainView):
+    if not data.startswith(JPEG):
         return True
     if least_side(view.resolution, view.augment) is not None:
         return False
@@ -210,14 +205,13 @@ def cached_images(
     requests: Iterable[Request],
     *,
     split: str,
-    view: View,
+    view: TrainView,
     batch: int,
     workers: int | None = None,
     clock: ReadClock | None = None,
     limit: int,
 ) -> Iterator[NDArray[np.float32]]:
     """What `source.images` gives of stored images, with a cache of `limit` bytes."""
-    assert isinstance(view, TrainView)
     workers = workers or machine.available_cores()
     return tf_pipeline.images_in_order(
         partial(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vitctl.data.decode import ACCURATE_DCT, decode
+from vitctl.data.decode import ACCURATE_DCT, JPEG, decode
 from vitctl.data.tensorflow import load_tensorflow, set_environment, tf_reason
 
 # Of tensorflow/c/tf_datatype.h, and of tf_tstring.h: the bytes of a TF_TString.
@@ -26,8 +26,6 @@ _UINT8, _INT32, _STRING, _STRING_BYTES = 4, 3, 7, 24
 # the accelerators, and whoever wants more than one thread starts more than one process.
 _CONFIG = b"\x0a\x07\x0a\x03GPU\x10\x00" + b"\x10\x01" + b"\x28\x01"
 
-_JPEG = b"\xff\xd8\xff"
-"""What `tf.io.is_jpeg` looks for."""
 _EIGHTH = 8
 
 
@@ -43,7 +41,7 @@ def decoded_size(data: bytes) -> tuple[int, int]:
     library = _library()
     if library is None:
         return _by_the_package(data)
-    if data.startswith(_JPEG):
+    if data.startswith(JPEG):
         return library.size("DecodeJpeg", data, _jpeg_attributes(ratio=1))
     return library.size(
         "DecodeImage",

@@ -91,6 +91,11 @@ def parsed(
     return values
 
 
+def spread(records: Records, *, most: int) -> NDArray[np.int64]:
+    """Positions of at most so many records, evenly over all: a sample to measure."""
+    return np.linspace(0, len(records) - 1, min(most, len(records))).astype(np.int64)
+
+
 def read_images(records: Records, indices: NDArray[np.int64]) -> list[bytes]:
     """The encoded images at `indices`, int64[b]. Raises `InputError` naming shard and record."""
     return parsed(image_of, records, indices, records.read(indices))

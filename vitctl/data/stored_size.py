@@ -9,10 +9,9 @@ import io
 from contextlib import closing
 from statistics import median
 
-import numpy as np
-
 from vitctl.data.example import decode_example
 from vitctl.data.image_source import ImageSource
+from vitctl.data.records import spread
 from vitctl.errors import InputError
 
 _TRIED = 32
@@ -38,9 +37,8 @@ def typical_side(source: ImageSource, split: str, *, below: int) -> int | None:
     from PIL import Image
 
     with closing(source.records(split)) as records:
-        tried = np.linspace(0, len(records) - 1, min(_TRIED, len(records))).astype(np.int64)
         sides = []
-        for record in records.read(tried):
+        for record in records.read(spread(records, most=_TRIED)):
             try:
                 with Image.open(io.BytesIO(decode_example(record).image)) as image:
                     sides.append((image.width * image.height) ** 0.5)

@@ -92,7 +92,8 @@ def show_bytes(count: int) -> str:
     value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
     while abs(value) >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
-    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{rate(value)} {units[0]}"
+    number = f"{value:.0f}" if units[0] == "B" else shown_digits(value, least=3)
+    return f"{number} {units[0]}"
 
 
 def to_steps(amount: float, unit: Unit, *, batch: int, examples: int) -> int:

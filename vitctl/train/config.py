@@ -83,19 +83,24 @@ class DataConfig(Config):
     def _as_before(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         return without_defaults(self, dump, later=("first_step", "held_out", "made_on"))
 
-    @model_validator(mode="after")
-    def _sees_what_devices_can_make(self) -> Self:
-        if self.made_on == "hosts":
-            return self
+    @property
+    def not_on_devices(self) -> str | None:
+        """Why devices cannot make these images; None: they can, if formulas do."""
         if self.augment.crop == "simple":
-            raise ValueError("made_on is devices, which have no crop simple (data.augment.crop)")
+            return "made_on is devices, which have no crop simple (data.augment.crop)"
         if self.augment.randaugment is not None:
-            raise ValueError(
+            return (
                 "made_on is devices, which have no RandAugment "
                 "(data.augment.randaugment=none leaves it out)"
             )
         if self.augment.jpeg_oversampling is not None:
-            raise ValueError("made_on is devices, and data.augment.jpeg_oversampling is of JPEGs")
+            return "made_on is devices, and data.augment.jpeg_oversampling is of JPEGs"
+        return None
+
+    @model_validator(mode="after")
+    def _sees_what_devices_can_make(self) -> Self:
+        if self.made_on == "devices" and self.not_on_devices is not None:
+            raise ValueError(self.not_on_devices)
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ images of them is one of its own: the step's is that of any other images, and is
 
 from __future__ import annotations
 
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import Any
 
 import jax
@@ -16,11 +16,13 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
 from vitctl.data.batches import TrainBatch
+from vitctl.events import silent
 from vitctl.formula.cropped_images import DRAWN, device_images
 from vitctl.formula.family import FormulaConfig
-from vitctl.processes.compile_barrier import compile_ahead, in_step
+from vitctl.processes.compile_barrier import in_step
 from vitctl.sharding.layout import BATCH, Layout
 from vitctl.train.run.images import Images
+from vitctl.train.run.jitted import Jitted
 from vitctl.train.telemetry.goodput import Meter
 
 
@@ -30,28 +32,26 @@ class DeviceImages:
     def __init__(self, images: Images, layout: Layout) -> None:
         self._images = images
         self._layout = layout
-        self._is_compiled = False
 
     @cached_property
-    def _program(self) -> partial[Any]:
+    def _tables_and_program(self) -> tuple[Any, Jitted[Any, Array]]:
         formula, layout = self._images.formula, self._layout
         assert formula is not None
         tables, program = _program(formula.config, self._images.cfg.model.resolution, layout)
-        return partial(in_step(program), layout.place(tables))
+        return layout.place(tables), Jitted(in_step(program))
 
     def compile(self, *, meter: Meter) -> None:
-        """Draw the classes and compile the program now; the first call then does not."""
-        if self._is_compiled:
-            return
+        """Draw the classes and compile the program now; the first call then does not. It is said of
+        the step alone that it compiles."""
+        tables, program = self._tables_and_program
         rows = self._images.cfg.data.batch
         drawn = jax.ShapeDtypeStruct((rows, DRAWN), np.int32, sharding=self._layout.batch)
-        with meter.during("compile"):
-            compile_ahead(self._program.func, *self._program.args, drawn)
-        self._is_compiled = True
+        program.compile(tables, drawn, meter=meter, emit=silent)
 
     def __call__(self, drawn: Int[Array, "b 7"]) -> Float[Array, "b r r 3"]:
         """Made where the rows of `drawn` lie."""
-        return self._program(drawn)
+        tables, program = self._tables_and_program
+        return program(tables, drawn)
 
 
 def as_images(images: Images, batch: TrainBatch) -> NDArray[np.float32]:

@@ -147,12 +147,6 @@ class Images:
             images_of=images_of,
         )
 
-    @property
-    def _devices_could_make_them(self) -> bool:
-        data = self.cfg.data
-        plain = data.augment.crop != "simple" and data.augment.randaugment is None
-        return plain and data.made_on == "hosts" and isinstance(self.dataset, FormulaImages)
-
     def what_helps(self, *, images_per_s: float, reading: float, shared: bool) -> list[str]:
         """What would make the input faster, from what is measured now; takes a second or two.
 
@@ -163,12 +157,13 @@ class Images:
         cost = self.dataset.image_cost(
             split=data.split, resolution=resolution, augment=data.augment
         )
-        if cost is None and self._devices_could_make_them and not shared:
-            return [
-                "pictures that the devices make (--set data.made_on=devices, another run: crops "
-                "are the same, pixels up to rounding)"
-            ]
         if cost is None:
+            made_here = isinstance(self.dataset, FormulaImages) and data.made_on == "hosts"
+            if made_here and data.not_on_devices is None and not shared:
+                return [
+                    "pictures that the devices make (--set data.made_on=devices, another run: "
+                    "crops are the same, pixels up to rounding)"
+                ]
             return ["images of a dataset, which all cores decode (one thread makes images up)"]
         cores = machine.available_cores()
         measurement = starvation.Input(

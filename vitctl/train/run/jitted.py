@@ -22,6 +22,10 @@ class Jitted(Generic[P, T]):
         self._function = function
         self._called = False
 
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Without a measurement, of what was compiled before."""
+        return self._function(*args, **kwargs)
+
     def compile(self, *args: Any, meter: Meter, emit: Emit) -> None:
         """Compile now for arguments of these shapes, which may be `jax.ShapeDtypeStruct`: a call
         that is to come finds the program. Measured and announced as the first call is, which then
